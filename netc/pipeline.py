@@ -132,7 +132,7 @@ class _Build:
         index = read_index(path)
         if not check_fit(self.network.ir, index, self.options):
             if self._is_own():
-                raise output_error(path, "converted weights would be written over the given ones; move these away")
+                raise output_error(path, "converted weights would overwrite the given ones; move those elsewhere")
             return converted(self.network.ir, Path(WEIGHTS), index, None)
         return None if len(index.files) == 1 else joined(index, WEIGHTS)
 

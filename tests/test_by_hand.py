@@ -86,7 +86,7 @@ def test_values_in_lists_are_row_by_row() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("values (1 2 3)", "`values` are 3 here, and 1×1×2 takes 2"),
+        ("values (1 2 3)", "`values` has 3 numbers, but 1×1×2 takes 2"),
         ("values", "`values` must be given"),
         ("values (1 true)", "`values` takes a number, not True"),
     ],
@@ -118,13 +118,13 @@ def _product(shape: list[int]) -> int:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("((1 2) (3))", "not equally long"),
-        ("((1 2) 3)", "not equally long"),
+        ("((1 2) (3))", "of different lengths"),
+        ("((1 2) 3)", "of different lengths"),
         ("()", "its lists are empty"),
         ("(1 2", "one list in parentheses is needed"),
         ("(1 2))", "has no opening one"),
         ("(1 a)", "a is not a number"),
-        ("(" * 40 + "1" + ")" * 40, "lists inside each other"),
+        ("(" * 40 + "1" + ")" * 40, "nests more than"),
         ("(3 3 2)", "which cannot be 1×1×1×3"),
     ],
 )

@@ -173,7 +173,7 @@ def recursive() -> onnx.ModelProto:
 
 BOUNDED = {
     "nodes once its functions are opened": chained([f"f{n}" for n in range(25)], 2),
-    "deep in one another": chained([f"f{n}" for n in range(99)], 1),
+    "are nested more than": chained([f"f{n}" for n in range(99)], 1),
     "calls itself": recursive(),
 }
 

@@ -53,7 +53,7 @@ CALLS: dict[str, Callable[[Tensor], Tensor]] = {
     "x log y": lambda x: torch.xlogy(x, x.abs() + 1),
     "either, not both": lambda x: torch.logical_xor(x > 0, x > 0.5),
     "bits": lambda x: torch.bitwise_or(torch.bitwise_and(x > 0, x < 1), torch.bitwise_not(x > -1)),
-    "in order": lambda x: torch.sort(x, dim=1, descending=True)[0],
+    "return the elements in sorted order": lambda x: torch.sort(x, dim=1, descending=True)[0],
     "where the ordered come from": lambda x: torch.sort(x, dim=-1, stable=True)[1],
     "quotient rounded down": lambda x: torch.div(x, x.abs() + 0.1, rounding_mode="floor"),
 }

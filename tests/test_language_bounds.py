@@ -65,7 +65,7 @@ def test_parts_are_not_without_number(line: str) -> None:
     (found,) = _findings(spec(f"a: {line}", image="[N, 100000, H, W]"))
     assert (found.code, found.message) == (
         "too-large",
-        "100,000 parts are more than the 10,000 that a tensor is cut into",
+        "100,000 parts are too many; a tensor is cut into at most 10,000",
     )
 
 

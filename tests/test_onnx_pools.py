@@ -1,4 +1,4 @@
-"""Pools whose windows may see nothing but padding: -inf in PyTorch, and in ONNX."""
+"""Pools whose windows may see only padding: -inf in PyTorch, and in ONNX."""
 
 from __future__ import annotations
 
@@ -62,6 +62,6 @@ net:
   places: cast float32 @pool.indices
   out: add @pool @places
 """)
-    with pytest.raises(NetcError, match="nothing but padding") as found:
+    with pytest.raises(NetcError, match="only padding") as found:
         network.write_onnx(tmp_path / "n.onnx")
     assert found.value.diagnostics[0].span is not None

@@ -247,7 +247,7 @@ def test_metadata_that_netc_does_not_write_are_refused(key: str, text: str, serv
     for command in (["run", tmp_path / "strange.onnx", "--provider=cpu"], ["bench", tmp_path / "strange.onnx"]):
         done = invoke(*command)
         assert done.exit_code == 1
-        assert "its metadata do not say what stands around the network" in done.output
+        assert "its metadata does not describe pre- and postprocessing" in done.output
 
 
 def test_scores_that_rounding_cannot_tell_apart_have_no_order() -> None:
@@ -315,7 +315,7 @@ def test_a_build_converts_given_weights(spec: Path, tmp_path: Path) -> None:
         "build", spec, "-o", tmp_path / "wide", "--weights", tmp_path / "wide" / WEIGHTS, "--dtype=float16"
     )
     assert refused.exit_code == 1
-    assert "converted weights would be written over the given ones" in refused.output
+    assert "converted weights would overwrite the given ones" in refused.output
 
 
 def test_a_build_that_is_wrong_is_not_written(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

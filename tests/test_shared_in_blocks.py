@@ -289,7 +289,7 @@ def test_a_shared_chain_is_no_operator_to_be_given() -> None:
     ("shared", "message", "at"),
     [
         ("parameter (3 1 1)", "`mix` is a tensor of the file, so blocks cannot call it", "mix"),
-        ("conv2d 3 1 @image", "`mix` is shared: its inputs belong where it is called", "conv2d 3 1 @image"),
+        ("conv2d 3 1 @image", "`mix` is shared: give its inputs where it is called", "conv2d 3 1 @image"),
         ("unit", "`unit` contains itself", "unit"),
     ],
 )

@@ -109,7 +109,7 @@ def test_shards_hold_at_most_their_size_unless_one_tensor_has_more(size: int | N
 def test_shards_lie_beside_their_index(name: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors")
-    assert "is not the name of a file beside it" in refusal(shards_of(tmp_path / "in", two_parts(), a=name))
+    assert "is not the name of a file in the same folder" in refusal(shards_of(tmp_path / "in", two_parts(), a=name))
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ class _Dropout(Op):
     """Zeroes in training, scaled by 1 / (1 − p); the input itself in eval."""
 
     family: ClassVar[Family] = Family.DROPOUT
-    p: float = attr("probability of zeroing", default=0.5, minimum=0, maximum=1)
+    p: float = attr("probability of zeroing an element", default=0.5, minimum=0, maximum=1)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0]

@@ -102,9 +102,9 @@ class Anchors(Op):
     ratios: Floats = attr("height / width; A = ratios · sizes", default=(1.0,), minimum=LEAST, maximum=MOST)
     widths: Floats = attr("widths, in place of sizes and ratios", default=(), minimum=LEAST, maximum=MOST)
     heights: Floats = attr("heights, as many as widths", default=(), minimum=LEAST, maximum=MOST)
-    stride: Floats = attr("from cell to cell, one number or down and across", minimum=LEAST, maximum=MOST)
-    offset: float = attr("centre of the first cell, in cells", default=0.0, minimum=-MOST, maximum=MOST)
-    round: bool = attr("corners made from sizes are whole numbers", default=True)
+    stride: Floats = attr("distance between cells, one number or down and across", minimum=LEAST, maximum=MOST)
+    offset: float = attr("centre of the first cell, in units of `stride`", default=0.0, minimum=-MOST, maximum=MOST)
+    round: bool = attr("round the corners made from sizes to whole numbers", default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if len(x) != 1:
@@ -130,7 +130,7 @@ class Anchors(Op):
             if getattr(self, name) != self.attributes[name].default:
                 yield Problem("bad-argument", f"widths and heights replace {name}", name)
         if len(self.widths) != len(self.heights):
-            message = f"{len(self.widths)} widths and {len(self.heights)} heights do not pair up"
+            message = f"{len(self.widths)} widths and {len(self.heights)} heights: give as many of each"
             yield Problem("bad-argument", message, "heights" if self.heights else "widths")
 
     def _count(self) -> int:

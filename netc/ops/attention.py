@@ -64,7 +64,7 @@ class ScaledDotProductAttention(Op):
     references: ClassVar[tuple[str, ...]] = ("attn_mask",)
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     scale: float | None = attr("factor of q·kᵀ; 1/√E for none", default=None)
-    enable_gqa: bool = attr("let several heads of queries share a head of keys and values", default=False)
+    enable_gqa: bool = attr("let several query heads share a head of keys and values", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         q, k, v = x[:3]
@@ -85,7 +85,7 @@ class ScaledDotProductAttention(Op):
         if self.scale is None:
             yield from need_constant(q.shape[-1], "features")
         elif self.is_causal and self.scale <= 0:  # PyTorch 2.13 on a CPU computes NaN, on other ways it does not
-            message = "with is_causal, `scale` must be above 0: PyTorch's fused kernels hide keys before they scale"
+            message = "with is_causal, `scale` must be above 0: PyTorch's fused kernels mask before they scale"
             yield Problem("bad-argument", message, "scale")
         yield from self._check_mask(*x)
 
@@ -96,7 +96,9 @@ class ScaledDotProductAttention(Op):
         for at, t in enumerate(others, 1):
             few = t.shape[-3]
             if isinstance(heads, int) and isinstance(few, int) and heads % few:
-                yield Problem("shape-mismatch", f"{heads} heads of queries do not share {few} evenly", at)
+                yield Problem(
+                    "shape-mismatch", f"{heads} query heads are not a multiple of {few} key or value heads", at
+                )
 
     def _shared(self, q: TensorType, t: TensorType) -> TensorType:
         """Keys or values with a head for each head of the queries."""
@@ -108,12 +110,12 @@ class ScaledDotProductAttention(Op):
         if self.is_causal:
             yield Problem("bad-argument", "is_causal and attn_mask=@tensor cannot be used together", "is_causal")
         if x[3].dtype not in ("bool", x[0].dtype):
-            yield Problem("dtype-mismatch", f"attn_mask has bool or {x[0].dtype} elements, not {x[3].dtype}", 3)
+            yield Problem("dtype-mismatch", f"attn_mask must have bool or {x[0].dtype} elements, not {x[3].dtype}", 3)
         yield from need_axes(self, x[3], 2, 3)
         scores = self._scores(*x)
         if not _stretches(x[3].shape, scores):
             scores_type = TensorType(scores)
-            yield Problem("shape-mismatch", f"attn_mask has {x[3]}, which does not stretch to {scores_type}", 3)
+            yield Problem("shape-mismatch", f"attn_mask has {x[3]}, which does not broadcast to {scores_type}", 3)
 
     def _scores(self, *x: TensorType) -> tuple[Size, ...]:
         """The shape of q·kᵀ."""

@@ -101,7 +101,7 @@ class ConvTranspose(_ConvBase):
             n, target = x[1].shape[axis] - added, x[1].shape[axis]
             where, longest = axis_name(axis, x[0].rank), n + (stride - 1)
             reach = f"{dim_text(n)}" if stride == 1 else f"{dim_text(n)} to {dim_text(longest)}"
-            message = f"axis {where} can become {reach} long, and `like` has {dim_text(target)}"
+            message = f"axis {where} can be {reach} long, but `like` has {dim_text(target)}"
             problem = Problem("shape-mismatch", message, 1)
             yield Require(added, 0, problem)
             yield Require(stride - 1 - added, 0, problem)

@@ -18,7 +18,9 @@ class _Deviation(_Reduce):
     """Σ (x − mean)² / (n − correction) along axes, or its root."""
 
     root: ClassVar[bool] = False
-    correction: Scalar = attr("what is subtracted from the number of elements that the sum is divided by", default=1)
+    correction: Scalar = attr(
+        "subtracted from the number of elements in the divisor: 1 for Bessel's correction", default=1
+    )
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_float(self, x[0])

@@ -43,7 +43,7 @@ class Expand(Op):
         if isinstance(size, int) and (size < -1 or size == 0 or (fresh and size == -1)):
             yield Problem("bad-argument", f"`sizes` has {size} for axis {axis}", "sizes")
         elif size != -1 and not fresh and before != 1 and not compare(size, before).holds:
-            message = f"axis {axis} has size {dim_text(before)}: only 1 stretches to {dim_text(size)}"
+            message = f"axis {axis} has size {dim_text(before)}: only size 1 expands to {dim_text(size)}"
             yield Problem("shape-mismatch", message, "sizes")
         elif not isinstance(size, int) and not compare(size, before).holds and source_of(shapes(*x), size) is None:
             where = f"no axis of {x[1]} has that size" if x[1:] else "that size depends on the input"

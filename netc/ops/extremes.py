@@ -126,14 +126,14 @@ class Topk(_AlongAxis):
     k: int = attr("how many", minimum=1)
     dim: int = attr("the axis to search", default=-1)
     largest: bool = attr("the largest elements instead of the smallest", default=True)
-    sorted: bool = attr("in order", default=True)
+    sorted: bool = attr("return the elements in sorted order", default=True)
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         yield from need_dtype(self, x[0], NUMBERS)
         yield from super().check(*x)
 
     def _check_size(self, n: Size, axis: str) -> Iterator[Require]:
-        message = f"there are no {self.k} elements along axis {axis} of size {dim_text(n)}"
+        message = f"axis {axis} of size {dim_text(n)} has fewer than {self.k} elements"
         yield Require(n, self.k, Problem("bad-argument", message, "k"))
 
     def ports(self) -> tuple[str, ...]:

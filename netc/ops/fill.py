@@ -133,7 +133,7 @@ def _values(shape: tuple[int, ...], values: Any) -> Fill:
     numbers = tuple(flat(values))
     if len(numbers) != prod(shape):
         sizes = "×".join(map(str, shape)) or "a scalar"
-        raise BadValue(f"`values` are {len(numbers)} here, and {sizes} takes {prod(shape)}")
+        raise BadValue(f"`values` has {len(numbers)} numbers, but {sizes} takes {prod(shape)}")
     return Fill("given", values=numbers)
 
 
@@ -192,7 +192,7 @@ def initialise(name: str, shape: tuple[int, ...], /, *values: Any, **named: Any)
     """The Fill of a line `name values… key=value…` for a tensor of a shape. Raises BadValue."""
     initialiser = INITIALISERS.get(name)
     if initialiser is None:
-        raise BadValue(f"there is no initialiser `{name}`: one of {', '.join(INITIALISERS)}")
+        raise BadValue(f"there is no initialiser `{name}`; use one of {', '.join(INITIALISERS)}")
     if len(values) > len(initialiser.defaults):
         raise BadValue(f"`{name}` takes {len(initialiser.defaults)} arguments, not {len(values)}")
     arguments = dict(zip(initialiser.defaults, values, strict=False))

@@ -80,7 +80,7 @@ class Linear(Op):
             yield Problem("dtype-mismatch", f"linear multiplies {x[0].dtype} by {x[0].dtype}, not by {x[1].dtype}", 1)
         for name in ("weight_norm", "spectral_norm"):
             if getattr(self, name):
-                yield Problem("bad-argument", "a weight of another statement is taken as it is", name)
+                yield Problem("bad-argument", "the weight of another statement is used as it is", name)
 
     def infer(self, *x: TensorType) -> TensorType:
         return x[0].with_shape(*x[0].shape[:-1], self.out_features)
@@ -227,7 +227,7 @@ class MatMul(Op):
                 (" columns of" if b.rank > 1 else " a length of"),
             )
             turned = b.rank > 1 and a.rank > 1 and compare(k, b.shape[-1]).holds
-            helps = ("transpose the second one before: `transpose -1 -2`",) if turned else ()
+            helps = ("transpose the second one first: `transpose -1 -2`",) if turned else ()
             message = f"matmul inputs disagree: {a} has{rows} {dim_text(k)}, {b} has{columns} {dim_text(n)}"
             yield Problem("shape-mismatch", message, 1, helps=helps, clash=None if turned else open_sizes((k, n)))
 

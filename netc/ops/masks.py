@@ -103,7 +103,7 @@ class MaskedFill(Op):
 
     sample = Sample((TensorType((2, 4, 8, 8)), TensorType((2, 4, 8, 8), "bool")), {"value": 0})
     fresh = True
-    value: Scalar = attr("the number to put there", words=INFINITIES)
+    value: Scalar = attr("the number to fill in", words=INFINITIES)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_mask(self, x[1], 1)

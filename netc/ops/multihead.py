@@ -52,8 +52,8 @@ class MultiheadAttention(Op):
     is_causal: bool = attr("each query attends only to keys up to its own position", default=False)
     need_weights: bool = attr("also return `weights`; set automatically where a statement reads them", default=False)
     average_attn_weights: bool = attr("`weights` averaged over the heads, not one for each", default=True)
-    attn_mask: Tensor = attr("mask of what each query may see", default=None)
-    key_padding_mask: Tensor = attr("mask of what all queries of a sample may see", default=None)
+    attn_mask: Tensor = attr("mask that keeps queries from attending to certain keys", default=None)
+    key_padding_mask: Tensor = attr("mask that hides keys of a sample from all its queries", default=None)
 
     def mixes(self, *x: TensorType) -> tuple[int, ...]:
         return (1 if self.batch_first else 0,)
@@ -100,7 +100,9 @@ class MultiheadAttention(Op):
         each, whole = (queries, keys), (batch * self.num_heads, queries, keys)
         for name, mask in self._masks(x).items():
             if mask.dtype not in ("bool", x[0].dtype):
-                yield Problem("dtype-mismatch", f"{name} has bool or {x[0].dtype} elements, not {mask.dtype}", name)
+                yield Problem(
+                    "dtype-mismatch", f"{name} must have bool or {x[0].dtype} elements, not {mask.dtype}", name
+                )
             shape = (batch, keys) if name == "key_padding_mask" else whole if mask.rank == 3 else each
             if mask.rank != len(shape) or not all(map(equal, mask.shape, shape)):
                 yield Problem("shape-mismatch", f"{name} has {mask}, not {TensorType(shape)}", name)

@@ -68,11 +68,11 @@ class _Pool(Op):
     def _check_uneven(self) -> Iterator[Problem]:
         """Where both ends differ the input is padded first, and every window sees some of it."""
         if self.ceil_mode:
-            message = "ceil_mode cannot be used with unequal padding, which says already how far windows reach"
+            message = "ceil_mode cannot be used with unequal padding, which already says how far windows reach"
             yield Problem("bad-argument", message, "ceil_mode")
         for window in self.windows():
             if max(window.begin, window.end) >= window.extent:
-                message = f"padding {max(window.begin, window.end)} is not less than the window of {window.extent}"
+                message = f"padding {max(window.begin, window.end)} is not smaller than the window of {window.extent}"
                 yield Problem("bad-argument", message, "padding")
                 return
 
@@ -169,7 +169,7 @@ class MaxPool(_Pool):
     def _check_uneven(self) -> Iterator[Problem]:
         yield from super()._check_uneven()
         if self.return_indices:
-            message = f"{self.name} has no indices where its padding differs at both ends or is `same`"
+            message = f"{self.name} has no indices if its padding is `same` or differs between the two ends"
             yield Problem("bad-argument", message, "return_indices")
 
     def _helper(self) -> str:
@@ -209,7 +209,7 @@ class MaxPool(_Pool):
             raise Unsupported("ONNX Runtime needs padding smaller than the kernel where `indices` are read")
         blind = self._may_see_padding_alone(x)
         if blind and self.return_indices and all(isinstance(n, int) for n in x.shape[2:]):
-            raise Unsupported("a window sees nothing but padding, to which no index can point")
+            raise Unsupported("a window sees only padding, which no index can point to")
         wide = wide or (blind and not self.return_indices)
         pool = node(
             "MaxPool",

@@ -30,7 +30,7 @@ _BIAS = attr("add learned offsets", default=True)
 _BATCH_FIRST = attr("the input is batch × steps × features, not steps × batch × features", default=False)
 _DROPOUT = attr("dropout probability between layers in training", default=0.0, minimum=0, maximum=1)
 _BIDIRECTIONAL = attr("also run from the last step to the first", default=False)
-_LENGTHS = attr("how many steps of each sequence are read, N × int64, from 1 to all", default=None)
+_LENGTHS = attr("number of steps to read of each sequence, N × int64, from 1 to all", default=None)
 
 PACKED = '''class Packed{kind}(nn.{kind}):
     """Reads the first `lengths` steps of each sequence, at least one; the others give 0."""

@@ -105,7 +105,7 @@ class LogSumExp(_Reduce):
 
     def check(self, *x: TensorType) -> Iterator[Problem | Require]:
         if not self.dim:
-            yield Problem("bad-argument", "`dim` names no axis", "dim")
+            yield Problem("bad-argument", "`dim` is empty", "dim")
         yield from need_float(self, x[0])
         yield from super().check(*x)
 

@@ -310,7 +310,7 @@ class Interpolate(Op):
             return float(whole) if isinstance(whole, int) else factor
         if self._may_copy(n, factor):
             least = ceil(1 / (factor - 1))
-            message = f"PyTorch copies an axis that {factor:g} does not enlarge, as fewer than {least} elements"
+            message = f"PyTorch copies an axis of fewer than {least} elements, which {factor:g} does not enlarge"
             helps = f"use --bind, or a size that is never so small, such as {least}*h"
             raise Unsupported(f"{message}, and ONNX does not: {helps}")
         return reaching(n, factor, size)

@@ -165,7 +165,7 @@ class Arange(Op):
         if not self.step:
             yield Problem("bad-argument", "`step` must not be 0", "step")
         elif not 0 < len(self._numbers()) <= MOST:
-            message = f"from {self.start} to {self.end} in steps of {self.step} are {len(self._numbers())} numbers"
+            message = f"from {self.start} to {self.end} in steps of {self.step} gives {len(self._numbers())} numbers"
             yield Problem("bad-argument", f"{message}: it must be one, and at most {MOST}", "end")
         else:
             for name, number in (("start", self.start), ("end", self._numbers()[-1])):

@@ -63,7 +63,7 @@ class _AlongAxis(Op):
 
 def _too_many(parts: int, at: str | None) -> Iterator[Problem]:
     if parts > MOST_PARTS:
-        yield Problem("too-large", f"{parts:,} parts are more than the {MOST_PARTS:,} that a tensor is cut into", at)
+        yield Problem("too-large", f"{parts:,} parts are too many; a tensor is cut into at most {MOST_PARTS:,}", at)
 
 
 @op("chunk", family=Family.RESHAPE, torch="torch.chunk", title="Chunk")
@@ -120,7 +120,7 @@ class Split(_AlongAxis):
             yield Problem("not-constant", message, "split_size", helps=("use chunk", "use --bind"))
         elif len(self.split_size) == 1:
             if self.split_size[0] == 0:
-                yield Problem("bad-argument", "parts of size 0 never end", "split_size")
+                yield Problem("bad-argument", "the size of a part must be at least 1", "split_size")
             else:
                 yield from _too_many(-(-n // self.split_size[0]), "split_size")
         elif sum(self.split_size) != n or 0 in self.split_size:

@@ -12,8 +12,8 @@ from netc.types import TensorType
 
 WEIGHT_NORM = "learn the weight as a direction and a length (`torch.nn.utils.parametrizations.weight_norm`)"
 SPECTRAL_NORM = (
-    "divide the weight by its largest singular value (`torch.nn.utils.parametrizations.spectral_norm`), which training "
-    "follows by one step of power iteration per call"
+    "divide the weight by its largest singular value (`torch.nn.utils.parametrizations.spectral_norm`), estimated "
+    "in training by one step of power iteration per call"
 )
 LENGTH, DIRECTION = "parametrizations.weight.original0", "parametrizations.weight.original1"
 """The keys of `torch.nn.utils.parametrizations.weight_norm`."""

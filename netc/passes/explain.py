@@ -147,7 +147,7 @@ class Explainer:
         note = ", only in training" if node.train_only else ""
         lines = [_work_text(part) for part in parts]
         if len(lines) != 1:
-            lines.append(f"together {count_text(total)}" if lines else count_text(total))
+            lines.append(f"total {count_text(total)}" if lines else count_text(total))
         yield Fact("MACs", "\n".join(lines) + note, {"value": total})
 
     def _field_fact(self, node: FlatNode) -> Iterator[Fact]:

@@ -48,7 +48,7 @@ def read_serving(metadata: Mapping[str, str], path: str) -> Serving:
         plain = {_FIELDS[key][0]: _FIELDS[key][1](text) for key, text in texts.items()}
         return msgspec.convert(plain, Serving)
     except ValueError as error:
-        message = f"{path}: its metadata do not say what stands around the network: {error}"
+        message = f"{path}: its metadata does not describe pre- and postprocessing: {error}"
         raise failure("model-file", message) from error
 
 

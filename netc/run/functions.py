@@ -49,7 +49,7 @@ class _Count:
     def of(self, nodes: Iterable[Any], depth: int) -> int:
         """Nodes of a body that lies so deep. Raises RecursionError with what is wrong."""
         if depth > MOST_DEPTH:
-            raise RecursionError(f"its functions and graphs lie more than {MOST_DEPTH} deep in one another")
+            raise RecursionError(f"its functions and graphs are nested more than {MOST_DEPTH} deep")
         total = 0
         for node in nodes:
             key = (node.domain, node.op_type)

@@ -200,7 +200,7 @@ def refuse_small(bind: Binding, lowers: Binding) -> None:
     """Raises NetcError (`bad-input`) for a size below the least that a model takes."""
     for name, value in bind.items():
         if value < lowers.get(name, 1):
-            raise bad_input(f"{name} is {value}; the model takes {lowers.get(name, 1)} at least")
+            raise bad_input(f"{name} is {value}; the model takes at least {lowers.get(name, 1)}")
 
 
 def _solved(inputs: Types, arrays: Mapping[str, Any], bind: Binding) -> dict[str, int]:

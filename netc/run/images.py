@@ -57,7 +57,9 @@ def layout_of(name: str, kind: TensorType, serving: Serving = BARE) -> PixelLayo
             if isinstance(channels, int) and channels in (1, 3) and (kind.dtype == "uint8" or "float" in kind.dtype):
                 return PixelLayout(name, channels, axis == 3, kind.dtype)
     shape = "×".join(map(str, kind.shape)) or "a scalar"
-    raise bad_input(f"{name} is {shape} {kind.dtype}, which a picture cannot be: N×C×H×W or N×H×W×C, C of 1 or 3")
+    raise bad_input(
+        f"{name} is {shape} {kind.dtype}, which does not take pictures: N×C×H×W or N×H×W×C with 1 or 3 channels"
+    )
 
 
 class Prepared(msgspec.Struct, frozen=True):

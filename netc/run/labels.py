@@ -59,7 +59,7 @@ def read_labels(name: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise bad_input(f"{name}: cannot be read as labels, one per line: {error}") from error
     if not labels:
-        raise bad_input(f"{name}: the file is empty; labels stand in it one per line")
+        raise bad_input(f"{name}: the file is empty; write one label per line")
     return labels
 
 

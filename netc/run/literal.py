@@ -24,7 +24,7 @@ def read_literal(text: str, name: str, kind: TensorType) -> Any:
     """
     array = numpy().array(_nested(text, name))
     if array.dtype == object:
-        raise bad_input(f"{name}: its lists are not equally long")
+        raise bad_input(f"{name}: its lists are of different lengths")
     array = array.reshape((1,) * (len(kind.shape) - array.ndim) + array.shape)
     return _whole(array, kind).astype(kind.dtype if kind.dtype == "bool" else array.dtype)
 
@@ -53,7 +53,7 @@ def _nested(text: str, name: str) -> Any:
         else:
             stack[-1].append(_number(token, name))
         if len(stack) > DEEPEST + 1:
-            raise bad_input(f"{name} has more than {DEEPEST} lists inside each other")
+            raise bad_input(f"{name} nests more than {DEEPEST} lists")
     if len(stack) > 1 or len(stack[0]) != 1:
         raise bad_input(f"{name}: one list in parentheses is needed, as in (1 2 3)")
     return _even(stack[0][0], name)
@@ -64,7 +64,7 @@ def _even(value: Any, name: str) -> Any:
     if isinstance(value, list):
         shapes = {_shape(inner) for inner in value}
         if len(shapes) != 1:
-            raise bad_input(f"{name}: its lists are {'empty' if not shapes else 'not equally long'}")
+            raise bad_input(f"{name}: its lists are {'empty' if not shapes else 'of different lengths'}")
     return value
 
 

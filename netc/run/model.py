@@ -141,7 +141,7 @@ def read_model(path: str | Path) -> Any:
         raise failure("model-file", f"{path}: {text!r} in it is not UTF-8")
     for tensor in model.graph.initializer:
         if tensor.external_data and not _is_plain(tensor):
-            raise failure("model-file", f"{path}: cannot tell where the data of {tensor.name} lie")
+            raise failure("model-file", f"{path}: cannot tell where the data of {tensor.name} is")
     _protect_data(Path(path).parent, model)
     return model
 

@@ -180,7 +180,7 @@ class DefinitionReader:
         for one in inputs[:-1]:
             if one.many:
                 help = "list it last"
-                message = f"`{one.name}.*` takes all further tensors, so that none are left for what follows"
+                message = f"`{one.name}.*` takes all remaining tensors, leaving none for what follows"
                 self.report.error("bad-argument", message, one.span.start, one.span.end, help=help)
         return inputs
 

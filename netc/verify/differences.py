@@ -142,7 +142,7 @@ class StepsReport(msgspec.Struct, frozen=True):
         return [f"{head}  {first}", *(f"     {'':{width}}  {line}" for line in more)]
 
     def _agreement(self) -> Iterator[str]:
-        yield f"from equal inputs each of the {self.statements} statements computes the same on both sides"
+        yield f"given equal inputs, each of the {self.statements} statements computes the same on both sides"
         if self.worst is not None:
             yield f"nearest to its tolerance is {self.worst.path}: {self.worst.difference.amount()}"
         for part in self.parts:
@@ -153,20 +153,21 @@ class StepsReport(msgspec.Struct, frozen=True):
     def _failure(self) -> list[str]:
         if self.culprit is not None:
             where, *more = self.culprit.lines()
-            return [f"from equal inputs another result: {where}", *more]
+            return [f"different results from equal inputs: {where}", *more]
         if self.astray:
             return [f"PyTorch's module computes {few(self.astray)} differently from its statements run one by one"]
         if self.unlike:
             return [f"onnxruntime computes {few(self.unlike)} differently when asked for intermediate values"]
-        return ["the file gives no value of the network"]
+        return ["the file gives no value that the network has"]
 
     def _remarks(self) -> Iterator[str]:
         if self.joined:
-            yield f"{len(self.joined)} whose value the file does not give, with what reads them: {few(self.joined)}"
+            why = "the file does not give their values"
+            yield f"{len(self.joined)} compared together with what reads them, as {why}: {few(self.joined)}"
         if self.missing:
-            yield f"{len(self.missing)} lead to nothing in the file and were not compared: {few(self.missing)}"
+            yield f"{len(self.missing)} have no counterpart in the file and were not compared: {few(self.missing)}"
         if self.equals:
-            yield f"which of several equal elements is taken differs, as it may: {few(self.equals)}"
+            yield f"ties are broken differently, as they may be: {few(self.equals)}"
 
 
 class LayersReport(msgspec.Struct, frozen=True):

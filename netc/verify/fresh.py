@@ -26,7 +26,7 @@ def stir_constants(network: Network, index: WeightsIndex, seed: int) -> CheckRes
     constant = {p.spec.name: p.fill for p in plan(network) if p.spec.name in trainable and p.fill.kind == "constant"}
     for name, fill in constant.items():
         _overwrite(index, name, _around(fill), seed)
-    detail = f"{len(constant)} parameters that start at a constant got small random values around it"
+    detail = f"{len(constant)} parameters that start at a constant were given small random values around it"
     return CheckResult("fresh weights", True, detail if constant else "no parameter starts at a constant")
 
 

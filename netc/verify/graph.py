@@ -33,7 +33,7 @@ def check_shapes(path: Path, binding: Mapping[str, int]) -> CheckResult:
     inferred = _inferred(model, binding)
     wrong = list(_differences(declared, inferred))
     left = sum(-1 in sizes for name, (_, sizes) in inferred.items() if -1 not in declared.get(name, (0, (-1,)))[1])
-    open_ones = f", though sizes of {left} are left open" if left else ""
+    open_ones = f", though some sizes of {left} are left open" if left else ""
     right = f"onnx infers the declared shapes of all {len(declared)} values{open_ones}"
     return CheckResult("shapes", not wrong, "; ".join(wrong[:4]) or right)
 

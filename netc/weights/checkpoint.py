@@ -141,7 +141,7 @@ def _load(path: Path, zipped: bool) -> tuple[Any, tuple[str, ...]]:
     except pickle.UnpicklingError as error:
         if _LATER_PROTOCOL.search(str(error)):
             reason = "torch.load does not read without running code: save it again without `pickle_protocol`"
-            raise weights_error(path, f"is written in a protocol of pickle that {reason}") from error
+            raise weights_error(path, f"is written in a pickle protocol that {reason}") from error
         problem = "holds more than tensors and settings, which are not loaded, because they could run code"
         raise weights_error(path, f"{problem}: {_first_line(error)}") from error
     except _BROKEN as error:
@@ -167,7 +167,7 @@ def _state(path: Path, loaded: Any, key: str | None, notes: list[str]) -> dict[s
     inner = [name for name in STATE_KEYS if isinstance(loaded.get(name), Mapping | StandIn)]
     if len(inner) != 1:
         keys = ", ".join(ascii(name) for name in list(loaded)[:10])
-        raise weights_error(path, f"has no state_dict that stands out; choose one with `--key`: {keys}")
+        raise weights_error(path, f"has no obvious state_dict; choose one with `--key`: {keys}")
     notes.append(f"{path}: using the state_dict under `{inner[0]}`")
     return _state(path, loaded[inner[0]], None, notes)
 

@@ -63,7 +63,7 @@ def _pieces(new: str) -> list[tuple[str, str | None]]:
     pieces: list[tuple[str, str | None]] = []
     for at, piece in enumerate(_BRACES.split(new)):
         if not at % 2 and (lone := re.search(r"[{}]", piece)):
-            raise ValueError(f"`{new}` has a `{lone[0]}` without its other")
+            raise ValueError(f"`{new}` has an unmatched `{lone[0]}`")
         pieces.append(("", piece) if at % 2 else (piece, None))
     return pieces
 
@@ -98,7 +98,7 @@ def _computed(inside: str, written: str) -> Write:
 
     def write(groups: Sequence[str]) -> str:
         if any(not 1 <= number <= len(groups) for number in used):
-            raise IndexError(f"{{{written}}} names a group that is not there")
+            raise IndexError(f"{{{written}}} names a group that does not exist")
         return _value(tree, {f"part{number}": _number(groups[number - 1]) for number in used})
 
     return write

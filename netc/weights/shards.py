@@ -113,7 +113,7 @@ def _weight_map(path: Path) -> dict[str, str]:
 def _beside(path: Path, name: str) -> Path:
     """The file of a shard; it, or what it links to, lies in the folder of the index, or of what that links to."""
     if not _is_plain(name):
-        raise weights_error(path, f"the shard {name!a} is not the name of a file beside it")
+        raise weights_error(path, f"the shard {name!a} is not the name of a file in the same folder")
     shard = path.parent / name
     homes = {os.path.realpath(path.parent), os.path.dirname(os.path.realpath(path))}
     if os.path.dirname(os.path.realpath(shard)) not in homes:

@@ -181,11 +181,11 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
     (says("elements to cut off", of="pad"), "PyTorch also cuts off what it has just padded; netc cuts the input"),
-    (says("not less than the window"), "a window that sees padding alone has no element; netc refuses it"),
-    (says("has no indices where"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
+    (says("not smaller than the window"), "a window that sees padding alone has no element; netc refuses it"),
+    (says("has no indices if"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
     (says("ceil_mode cannot be used"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
     (
-        says("a weight of another statement is taken", "the weight of linear", of="linear"),
+        says("the weight of another statement is used", "the weight of linear", of="linear"),
         "how many features come out is said by `out_features` in netc, and by the weight alone in PyTorch",
     ),
     (
@@ -211,7 +211,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("the input has rank 0", "not scalar (rank 0)"), "PyTorch counts an axis where a scalar has none"),
     (says("2 axes or more, not", of="feature_alpha_dropout"), "PyTorch drops channels of what has no channels"),
     (
-        says("names no axis", "is empty", of=("logsumexp", "flip", "roll", "repeat", "squeeze")),
+        says("is empty", of=("logsumexp", "flip", "roll", "repeat", "squeeze")),
         "PyTorch takes an empty list of axes; netc has them named",
     ),
     (says("does not make", of="chunk"), "PyTorch makes fewer chunks than were asked for; in netc each one has a name"),

@@ -167,7 +167,7 @@ class Blocks:
                     frame = self.report.trail[-1] if self.report.trail else None
                     fixed = not names_in(expr)
                     at = os.path.basename(spec.path)
-                    help = f"`{at}` says {literal(wanted)}; a name such as `C` in its place takes any size"
+                    help = f"`{at}` says {literal(wanted)}; write a name such as `C` in its place to take any size"
                     span = frame.span if frame else declared.span
                     self.report.error("shape-mismatch", message, span).help(help if fixed else None)
 

@@ -140,7 +140,7 @@ class NodeMaker(Application):
             self.ok = False
             return
         if len(node.outputs) < 2:
-            message = f"`{value.path}` keeps no indices: its padding differs at both ends or is `same`"
+            message = f"`{value.path}` has no indices: its padding is `same` or differs between the two ends"
             self.report.error("bad-argument", message, scoped.argument.span)
             self.ok = False
             return

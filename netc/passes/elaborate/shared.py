@@ -39,15 +39,15 @@ def can_call(report: Report, shared: Named, line: Line, place: Place) -> bool:
     """Report what a call of a shared module says too much of; False where it cannot be called from here at all."""
     name, statement = shared.text, shared.statement
     if line.arguments:
-        report.error("bad-argument", f"`{name}` is shared: its arguments belong where it is declared", line.span)
+        report.error("bad-argument", f"`{name}` is shared: give its arguments where it is declared", line.span)
     if not isinstance(statement, Body) and names_inputs(statement):
-        message = f"`{name}` is shared: its inputs belong where it is called"
+        message = f"`{name}` is shared: give its inputs where it is called"
         report.error("bad-argument", message, statement.span)
     if name in place.names.shared:
         return True
     if isinstance(statement, Line) and statement.op in OPERATORS and OPERATORS[statement.op].arity[1] == 0:
         message = f"`{name}` is a tensor of the file, so blocks cannot call it"
-        report.error("bad-argument", message, line.op_span).help("hand it to the block as an input")
+        report.error("bad-argument", message, line.op_span).help("pass it to the block as an input")
         return False
     return True
 
