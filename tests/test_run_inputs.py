@@ -354,7 +354,10 @@ def test_sizes_that_contradict_a_given_array_are_refused(classifier: Path) -> No
 def test_sizes_below_the_least_are_refused(tmp_path: Path) -> None:
     text = CLASSIFIER.replace("[conv2d 8 3 padding=1", "[conv2d 8 9")
     path = written(text, tmp_path)
-    for bind, words in (({"N": 0}, "N is 0; the model takes at least 1"), ({"h": 1}, "h is 1; the model takes at least 2")):
+    for bind, words in (
+        ({"N": 0}, "N is 0; the model takes at least 1"),
+        ({"h": 1}, "h is 1; the model takes at least 2"),
+    ):
         code, message = code_of(lambda bind=bind: run_model(path, "cpu", bind=bind))
         assert (code, words in message) == ("bad-input", True)
 
