@@ -418,3 +418,28 @@ def test_the_library_is_listed_and_printed() -> None:
 def test_every_block_says_where_it_is_from() -> None:
     entries = json.loads(netc_("library", "--json").stdout)
     assert [entry["name"] for entry in entries if "arXiv" not in entry["doc"]] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message", "about"),
+    [
+        ("squeeze_excite 0", "squeeze_excite: `out_channels` must be at least 1, not 0", "(line 8 of"),
+        ("inverted_residual 0", "inverted_residual: `out_channels` must be at least 1, not 0", "(line 17 of"),
+        ("separable_conv dilation=0", "separable_conv: `dilation` must be at least 1, not 0", "(line 8 of"),
+    ],
+)
+def test_what_is_wrong_inside_is_told_where_the_block_is_called(call: str, message: str, about: str) -> None:
+    name, _, rest = call.partition(" ")
+    head = f"import: {{block: netc:{name}}}\nblocks: {{wrapped: {{net: block {rest}}}}}"
+    _, (inside, outside) = elaborate(
+        spec(f"a: wrapped @image\nb: block {rest.replace('0', '-1')} @image\nc: add @a @b", head)
+    )
+    assert inside.message == message
+    assert inside.span is not None
+    assert inside.span.text == f"block {rest}"
+    assert f"{about} netc:{name})" in inside.notes[-1]
+    assert [frame.name for frame in inside.trail] == ["wrapped"]
+    assert not any("netc:" in edit.span.source.path for fix in inside.fixes for edit in fix.edits)
+    assert outside.span is not None
+    assert outside.span.source is inside.span.source
+    assert not outside.trail

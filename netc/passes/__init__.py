@@ -29,6 +29,7 @@ from netc.passes.levels import levelled
 from netc.passes.lints import check_lints
 from netc.passes.outputs import check_outputs, check_pruned
 from netc.passes.paths import check_paths
+from netc.passes.shipped import at_the_caller
 from netc.passes.training_sizes import check_training_sizes
 from netc.passes.unused import check_unused
 from netc.syntax.ast import SpecFile
@@ -91,7 +92,8 @@ def advised(
 ) -> tuple[Network | None, list[Diagnostic]]:
     """What a check comes to with its remedies tried. ask: checks once more with other texts."""
     trying = outcome.clues and budget.left >= 0
-    findings = remedies.advised(outcome, lambda texts: ask(texts)[1]) if trying else [*outcome.found]
+    told = remedies.advised(outcome, lambda texts: ask(texts)[1]) if trying else outcome.found
+    findings = [at_the_caller(finding) for finding in told]
     if network is None or any(d.severity == "error" for d in findings):
         return None, findings
     return replace(network, warnings=tuple(findings)), findings

@@ -16,6 +16,7 @@ from netc.dims import Size
 from netc.literals import literal
 from netc.syntax.ast import Line, Loop, SpecFile
 from netc.syntax.findings import MAX_FINDINGS
+from netc.syntax.library import is_shipped
 
 MOST_AT_ONE_PLACE = 8
 """Findings of one code at the same characters."""
@@ -145,7 +146,9 @@ class Report:
         return message in messages or len(messages) >= MOST_AT_ONE_PLACE
 
     def _messages(self, code: str, span: Span | None) -> set[str]:
-        return self._known[code, span and (span.source.path, span.start, span.end)]
+        """What is said already at a place; at one of the library's, for each line that calls it."""
+        caller = None if span is None or not is_shipped(span.source.path) else tuple([f.span.start for f in self.trail])
+        return self._known[code, span and (span.source.path, span.start, span.end), caller]
 
     @contextmanager
     def turn(self, loop: Loop, bindings: Mapping[str, object]) -> Iterator[None]:
