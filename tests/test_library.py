@@ -425,7 +425,7 @@ def test_every_block_says_where_it_is_from() -> None:
     [
         ("squeeze_excite 0", "squeeze_excite: `out_channels` must be at least 1, not 0", "(line 8 of"),
         ("inverted_residual 0", "inverted_residual: `out_channels` must be at least 1, not 0", "(line 17 of"),
-        ("separable_conv 0", "separable_conv: `out_channels` must be at least 1, not 0", "(line 13 of"),
+        ("separable_conv 0", "separable_conv: `out_channels` must be at least 1, not 0", "(line 12 of"),
     ],
 )
 def test_what_is_wrong_inside_is_told_where_the_block_is_called(call: str, message: str, about: str) -> None:
