@@ -101,12 +101,12 @@ def command(
 ) -> None:
     """Measure a network in onnxruntime beside PyTorch (eager, compiled) and the ONNX file PyTorch exports.
 
-    All are run in turn, in rounds of a random order, so that a busy machine slows all of them; `× netc` is how many
-    times longer than netc's file one takes: medians, and the range in which 95 of 100 repetitions would lie. What this
-    machine cannot measure is left out with the reason, and so is a percentile that takes more runs.
+    They take turns, in rounds of random order, so that a busy machine slows all of them alike. `× netc` is the time
+    relative to netc's file: medians, and their 95% bootstrap interval. What this machine cannot measure is left out,
+    with the reason, and so are percentiles that need more runs.
 
-    With a SPEC, the options of `netc onnx` apply to the file that is measured; PyTorch's module then does the same to
-    images and scores.
+    With a SPEC, the options of `netc onnx` apply to the file that is measured; PyTorch's module then handles images
+    and scores the same way.
 
     \b
       netc bench specs/resnet.yaml:resnet50 --batch 1,8 --profile

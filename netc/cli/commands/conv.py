@@ -71,7 +71,7 @@ def command(
     json_: bool,
     **options: str | int | bool | None,
 ) -> None:
-    """Explain a convolution, a transposed one or a pool, without a spec.
+    """Explain a convolution, transposed convolution or pool, without a spec.
 
     The size formula with its numbers, the named paddings, settings that divide where the stride leaves a remainder,
     parameters and multiply-accumulates, the matrix products forward and backward, and what a training step keeps. The

@@ -109,7 +109,7 @@ def command(
 ) -> None:
     """Draw a network.
 
-    Text on a letter page stays at least 5 pt high: where everything open would be smaller, blocks that repeat are
+    Text on a letter page stays at least 5 pt high: if it would be smaller with everything open, repeated blocks are
     opened once or closed, and a note says so.
 
     \b

@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Compare two specs, variants or versions.
 
-    A line per statement that was added (+), removed (−), changed or resized (~) or renamed (=), with what that does to
-    parameters and MACs. Like diff, it exits with 0 if the networks are equal, 1 if they differ, 2 on errors.
+    Prints a line for each statement that was added (+), removed (−), changed or resized (~) or renamed (=), with its
+    effect on parameters and MACs. Like diff, exits with 0 if the networks are equal, 1 if they differ, 2 on errors.
 
     \b
       netc diff specs/resnet.yaml:resnet18 specs/resnet.yaml:resnet34 --size 224x224

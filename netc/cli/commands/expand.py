@@ -14,10 +14,10 @@ from netc.editor.expansion import expand
 @one_spec
 @text_output("The file to write; standard output by default.")
 def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str | None) -> None:
-    """Print a spec with every line in the long form, with every default, and the sizes behind it.
+    """Print a spec with every line in the long form, with every default and the resulting sizes.
 
-    What a line leaves out is filled in: attributes with their defaults by name, and as a comment the shape that the
-    line gives, wherever a block is used. It is the same network, and a spec like any other.
+    What a line leaves out is filled in: the defaults of its attributes, by name, and in a comment its output shape,
+    for each use of a block. The result is a spec of the same network.
 
     \b
       netc expand model.yaml

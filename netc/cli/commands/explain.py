@@ -37,12 +37,12 @@ def command(
 ) -> None:
     """Explain a layer of a network, or a diagnostic.
 
-    Of the layer at PATH of a SPEC: sizes, parameters, multiply-accumulates and receptive field, each as the formula
-    with its numbers; the matrix products it is computed by, forward and backward; which axes a normalisation averages
-    over; what a convolution would cost without sharing. Work, products and memory are those of one sample. A PATH of a
-    block or chain explains all its layers, and a SPEC alone all of them.
+    For the layer at PATH of a SPEC: sizes, parameters, multiply-accumulates and receptive field, each as the formula
+    with its numbers; the matrix products that compute it, forward and backward; which axes a normalisation averages
+    over; what a convolution would cost without sharing. Work, products and memory are for one sample. The PATH of a
+    block or chain explains all its layers, and a SPEC alone all layers.
 
-    Of a diagnostic CODE: its cause, an example, the remedy. Without arguments, list the codes.
+    For a diagnostic CODE: its cause, an example and the remedy. Without arguments, list the codes.
 
     \b
       netc explain specs/alexnet_original.yaml conv1.0

@@ -58,18 +58,18 @@ def command(
     arguments: tuple[str, ...],
     json_: bool,
 ) -> None:
-    """Turn a network of another tool into a short spec and its weights.
+    """Convert a network of another tool to a short spec and its weights.
 
-    Blocks, repeats, arguments and conditions are found again, and the spec is compared with the source: its operators
-    one by one, its parameters, and the values of all statements. Only then NAME.yaml, NAME.safetensors and
-    NAME.import.json, the report, are written into the directory; without -o the spec is printed.
+    Blocks, repeats, arguments and conditions are recovered, and the spec is compared with the source: operators one
+    by one, parameters, and the values of all statements. Only then are NAME.yaml, NAME.safetensors and the report
+    NAME.import.json written to the directory; without -o the spec is printed.
 
     FILE is an ONNX file, a Keras model (.keras, .h5 or .json), a darknet .cfg, a Caffe .prototxt or a YAML file of
     Ultralytics, whose scales become variants; weights are taken from the .weights.h5, .weights, .caffemodel or
-    .safetensors beside these. Of anything but ONNX, only operators, sizes, parameters and wiring are compared. A file
-    never runs code.
+    .safetensors file beside it. For formats other than ONNX, only operators, sizes, parameters and wiring are
+    compared. Code in a file is never run.
 
-    python:PACKAGE:CALLABLE stands for the PyTorch module that a callable of yours returns, and runs its code.
+    python:PACKAGE:CALLABLE is the PyTorch module that a Python callable returns; this runs its code.
 
     \b
       netc import resnet50.onnx -o out

@@ -20,10 +20,10 @@ else:
 @click.command("lsp")
 @click.option("--stdio", is_flag=True, help="The default; accepted because some editors pass it.")
 def command(stdio: bool) -> None:
-    """Answer an editor: findings as you type, sizes, completions, definitions, renaming, formatting.
+    """Serve an editor: findings as you type, sizes, completions, definitions, renaming, formatting.
 
-    A server of the Language Server Protocol on standard input and output, which editors start themselves;
-    docs/editors.md has the lines for each. It needs the extra `netc[editor]`.
+    This is a Language Server Protocol server on standard input and output, started by the editor; docs/editors.md
+    shows how to set up each one. It needs the extra `netc[editor]`.
 
     \b
       netc lsp

@@ -21,8 +21,8 @@ from netc.syntax.names import file_objection, name_from_stem
 def command(name: str, kind: str) -> None:
     """Start a spec, NAME.yaml, from a small network that works, for you to change.
 
-    NAME is the name of the network, or a path that ends in it: my_net, models/my_net or models/my_net.yaml. A file that
-    exists already is left alone.
+    NAME is the name of the network, or a path that ends in it: my_net, models/my_net or models/my_net.yaml. An
+    existing file is left alone.
 
     \b
       netc new digits --like resnet

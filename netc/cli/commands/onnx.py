@@ -44,10 +44,10 @@ def command(
 ) -> None:
     """Write a network as an ONNX file, with weights.
 
-    The tensors stay in a safetensors file in the same directory, to which the ONNX file refers; without --weights
-    fresh ones are written there, under the name of the ONNX file, and given ones from another directory are copied.
-    Every node has a kernel in ONNX Runtime's CPU provider, and nodes without a CUDA kernel are listed; with --provider
-    cuda every node has a CUDA kernel.
+    The ONNX file refers to a safetensors file in the same directory. Without --weights, fresh weights are written
+    there, under the name of the ONNX file; weights from another directory are copied there. Every node has a kernel
+    in ONNX Runtime's CPU provider, and nodes without a CUDA kernel are listed; with --provider cuda every node has a
+    CUDA kernel.
 
     \b
       netc onnx specs/resnet.yaml:resnet50 -o resnet50.onnx --weights resnet50.safetensors

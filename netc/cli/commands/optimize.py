@@ -73,10 +73,10 @@ def command(
 ) -> None:
     """Make an ONNX file smaller and faster, by the steps you ask for and no others.
 
-    After each step all outputs are compared with those of the file as it was, at several sizes; where they differ by
-    more than rounding nothing is written. 8-bit numbers do change outputs, and by how much is reported. Tensors that
-    change get new names (`conv1.weight.folded`), the others keep theirs; those no longer needed are left out. MODEL
-    itself is never changed.
+    After each step all outputs are compared with those of the original, at several sizes; if they differ by more than
+    rounding, nothing is written. 8-bit numbers do change outputs; the report says by how much. Tensors that change
+    get new names (`conv1.weight.folded`), the others keep theirs, and unused ones are left out. MODEL itself is never
+    changed.
 
     \b
       netc optimize resnet50.onnx -o fast.onnx --all

@@ -76,9 +76,9 @@ def command(
 ) -> None:
     """Run an ONNX file, or a spec, in onnxruntime; shows device, shapes, times and, for pictures, classes.
 
-    A spec is compiled and written to a temporary folder first, as `netc onnx` writes it with the same options; --resize
-    is about pictures here. A picture has its shorter side resized, its centre cut out, and is normalised with
-    ImageNet's mean and standard deviation unless options say otherwise or the file does it itself; what was done is
+    A spec is first written to a temporary folder as an ONNX file, as `netc onnx` does with the same options; only
+    --resize is for pictures here. Pictures are resized by their shorter side, cropped to the centre and normalised with
+    ImageNet's mean and standard deviation, unless options say otherwise or the file does so itself; what was done is
     printed.
 
     \b

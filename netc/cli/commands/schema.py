@@ -17,9 +17,9 @@ from netc.editor.schema import json_schema
 def command(target: str | None) -> None:
     """Print the language as a JSON Schema, for editors that know YAML and tools that write specs.
 
-    An editor with the YAML language server takes it by the first line of a spec:
+    Editors with the YAML language server use it if the first line of a spec says so:
     `# yaml-language-server: $schema=netc.schema.json`. It knows keys, operators and their attributes in the long form;
-    names, wiring and sizes are for `netc check`.
+    names, wiring and sizes are left to `netc check`.
 
     \b
       netc schema -o netc.schema.json

@@ -26,8 +26,8 @@ SHOWN = ("parameters", "macs", "activations")
     help="Values of an argument, or of a symbol of the inputs' sizes: 32..256:32, or 2,3,4; may be repeated.",
 )  # fmt: skip
 @click.option("--where", metavar="CONDITION", help="What must hold: macs < 300e6 and head.H == 7.")
-@click.option("--maximize", metavar="EXPRESSION", help="Expression to maximize.")
-@click.option("--minimize", metavar="EXPRESSION", help="Expression to minimize.")
+@click.option("--maximize", metavar="EXPRESSION", help="Expression to maximise.")
+@click.option("--minimize", metavar="EXPRESSION", help="Expression to minimise.")
 @click.option("--trials", type=click.IntRange(min=1), default=2000, show_default=True, help="Most networks to compile.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of Optuna's search.")
 @bindings("--size")
@@ -44,14 +44,15 @@ def command(
     bind: dict[str, int],
     json_: bool,
 ) -> None:
-    """Find the values of arguments, or of symbols of the inputs' sizes, that are best under a condition.
+    """Find the best values of arguments, or of symbols of the inputs' sizes, under a condition.
 
     Conditions and goals are expressions of the language over the arguments, the symbols, the sizes of tensors, and
     parameters, trainable, macs, activations, of the network or of a layer; `exact` is true where no strided window
     leaves a remainder.
 
-    The answer is exact where all values can be looked at, and, by bisection, where one symbol is asked for in which the
-    two sides of each comparison only move apart. Else Optuna searches, which proves nothing. The output says which.
+    The answer is exact if all values can be tried, or, by bisection, if one symbol is asked for and the two sides of
+    each comparison only move apart as it grows. Otherwise Optuna searches, which proves nothing. The output says
+    which.
 
     \b
       netc solve net.yaml -p width=8..512:8 --maximize width --where "macs < 300e6 and head.H == 7" --size 224x224

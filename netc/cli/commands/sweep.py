@@ -47,8 +47,8 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
     "--measure", "measures", metavar="LIST", default="parameters,macs", show_default=True, callback=_read_measures,
     help=f"Of {','.join(MEASURES)}.",
 )  # fmt: skip
-@click.option("--minimize", metavar="COLUMN", multiple=True, help="An objective to minimize.")
-@click.option("--maximize", metavar="COLUMN", multiple=True, help="An objective to maximize.")
+@click.option("--minimize", metavar="COLUMN", multiple=True, help="An objective to minimise.")
+@click.option("--maximize", metavar="COLUMN", multiple=True, help="An objective to maximise.")
 @file_output("The table: .csv, .json or .parquet.")
 @click.option("--plot", "picture", metavar="OUT.svg", help="Draw the first two objectives; needs matplotlib.")
 @bindings("--size")
@@ -89,14 +89,15 @@ def command(
 ) -> None:
     """Measure a network for all combinations of some values of its arguments.
 
-    parameters, trainable, macs, activations (bytes of a sample) and field follow from the spec; latency (ms of a run in
-    ONNX Runtime, networks in turn), memory (peak bytes of a process that runs it) and verify (the largest difference
-    between PyTorch and ONNX) run each network, with fresh weights. Sizes that --size leaves open get usual numbers.
+    parameters, trainable, macs, activations (bytes of a sample) and field are computed from the spec; latency (ms of
+    a run in ONNX Runtime, networks taking turns), memory (peak bytes of a process that runs it) and verify (the
+    largest difference between PyTorch and ONNX) run each network, with fresh weights. Sizes that --size leaves open
+    get typical values.
 
     A condition is an expression of the language over the arguments, the sizes of tensors, and what follows from the
-    spec. Every combination is a row; one that is not a valid network has the reason in its row.
+    spec. Every combination is a row; for an invalid network, the row says why.
 
-    The rows are kept in OUTPUT.partial while the sweep runs. The same command goes on where an earlier one was ended.
+    Rows are kept in OUTPUT.partial while the sweep runs; after an interruption, the same command continues there.
 
     \b
       netc sweep net.yaml -p width=32..256:32 -p depth=2,3,4 -o sweep.csv

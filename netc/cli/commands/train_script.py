@@ -31,8 +31,8 @@ _CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
 def command(spec: str, args: dict[str, str], bind: dict[str, int], target: str, module: str) -> None:
     """Write a script that trains a network as the key `train` of its spec says.
 
-    It needs PyTorch alone, runs in one process, in several with torchrun (DDP), or with weights divided among them
-    (--fsdp), and goes on where it was ended. Its weights are safetensors that `netc onnx` takes.
+    The script needs only PyTorch. It runs in one process, in several with torchrun (DDP), or with the weights divided
+    among them (--fsdp), and resumes where it was stopped. Its weights are safetensors, which `netc onnx` takes.
 
     \b
       netc train-script net.yaml -o train.py

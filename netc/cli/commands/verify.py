@@ -57,17 +57,17 @@ def command(
 ) -> None:
     """Compare the PyTorch module and the ONNX file on the same weights and input, and say how far apart they are.
 
-    Weights load strictly; output shapes are compared with netc's; the module also takes a training step. Several random
-    inputs are tried at several sizes where these are free. Of fresh weights, those that start at a constant (a head or
-    a scale of zeros) get small random values, as they would otherwise hide the layers before them. Where an output
-    differs by more than its tolerance, every statement is compared from equal inputs, as rounding alone may explain it.
-    Exit code 1 where anything else differs.
+    Weights are loaded strictly, output shapes are compared with netc's, and the module takes a training step. Several
+    random inputs are tried, at several sizes where sizes are free. Fresh weights that start at a constant (a head or
+    a scale of zeros) are given small random values, as they would otherwise hide the layers before them. If an output
+    differs by more than its tolerance, every statement is compared given equal inputs, as rounding alone may explain
+    it. Exits with 1 if anything else differs.
 
-    The file is written with the options that `netc onnx` has. What it does to images and scores, PyTorch's own
-    functions do around the module, on images of odd sizes.
+    The file is written with the options of `netc onnx`. What it does to images and scores is compared with PyTorch's
+    own functions around the module, on images of odd sizes.
 
-    With --against the other side is any ONNX file, and SPEC may be one too: inputs and outputs are matched by name,
-    else by order, and sizes that either fixes hold for both. A file written by `netc onnx` says what it does to images
+    With --against, the other side is any ONNX file, and SPEC may be one too: inputs and outputs are matched by name,
+    else by order, and sizes fixed by either apply to both. A file written by `netc onnx` says what it does to images
     and scores; for other files, options say it.
 
     \b

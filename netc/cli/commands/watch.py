@@ -26,11 +26,11 @@ else:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port to listen on; any free one otherwise.")
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
 def command(spec: str, args: dict[str, str], bind: dict[str, int], port: int, open_: bool) -> None:
-    """Follow a spec in the browser: its picture, summary and module, and what is wrong, anew whenever it is saved.
+    """Show a spec in the browser: picture, summary, module and findings, updated whenever it is saved.
 
-    The page stands at the address that is printed, on this machine alone. While there is an error the last right
-    picture stays, and the layers at fault are marked in it. Files that the spec imports are followed too. Ctrl-C ends
-    it. It needs the extra `netc[watch]`.
+    The page is served at the address that is printed, to this machine only. While there is an error, the last valid
+    picture stays, with the layers at fault marked. Files that the spec imports are watched too. Stop with Ctrl-C. It
+    needs the extra `netc[watch]`.
 
     \b
       netc watch model.yaml --open

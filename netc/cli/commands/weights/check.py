@@ -20,7 +20,7 @@ from netc.weights.check import summarised
 @click.option("--finite", is_flag=True, help="Also read the values, and report infinite and NaN ones.")
 @as_json
 def command(spec: str, args: dict[str, str], bind: dict[str, int], weights: str, finite: bool, json_: bool) -> None:
-    """Check whether a weights file fits a network: tensors that are missing, added or of another shape are named.
+    """Check whether a weights file fits a network, and name tensors that are missing, extra or of another shape.
 
     \b
       netc weights check specs/resnet.yaml:resnet50 resnet50.safetensors

@@ -92,13 +92,13 @@ def command(
     """Read weights, rename them, merge several files, convert their type, and write safetensors.
 
     Reads safetensors (one file or an index of shards), numpy's .npz, and PyTorch's .pt, .pth, .bin and .ckpt, of these
-    the tensors alone: no code in them is run. In a rule `*` stands for any characters, and the n-th in NEW for what the
-    n-th in OLD stood for; with `re:` before it OLD is a regular expression, and NEW takes its groups as \\1. Braces
-    hold arithmetic, {*+1} or {2*\\1+1}. The first rule that fits a name counts. Names are chosen by --include and
-    --exclude first, then --strip-prefix, --rename and --prefix follow.
+    only the tensors, without running any code. In a rule, `*` matches any characters, and the n-th `*` in NEW is what
+    the n-th in OLD matched; after `re:`, OLD is a regular expression, and NEW refers to its groups as \\1. Braces hold
+    arithmetic: {*+1}, {2*\\1+1}. The first rule that matches a name applies. --include and --exclude come first, then
+    --strip-prefix, --rename and --prefix.
 
-    With --match the tensors of another implementation of the network are found by their order and shapes, and the rules
-    that rename them are printed, for --rename-file. Shapes do not tell everything: compare what both compute.
+    With --match, tensors of another implementation of the network are matched by order and shape, and the rename
+    rules found are printed, for --rename-file. Shapes alone can mislead: compare what both networks compute.
 
     \b
       netc weights convert checkpoint.pt -o resnet50.safetensors

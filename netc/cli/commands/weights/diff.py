@@ -25,7 +25,7 @@ from netc.weights.diff import compare
 @state_key
 @as_json
 def command(first: str, second: str, tolerance: float, key: str | None, json_: bool) -> None:
-    """Compare two weights files: names, shapes, types and values. Exit code 1 where they differ.
+    """Compare two weights files: names, shapes, types and values. Exits with 1 if they differ.
 
     \b
       netc weights diff before.safetensors after.safetensors --tolerance 1e-6

@@ -33,8 +33,8 @@ def command(
 ) -> None:
     """Write fresh weights, drawn as PyTorch draws them or as the spec's `init` says.
 
-    With --shard-size `-o NAME.safetensors` becomes NAME-00001-of-00003.safetensors and so on, where it takes several,
-    and NAME.safetensors.index.json, the file to give to other commands.
+    With --shard-size, several files are written if needed, NAME-00001-of-00003.safetensors and so on, and
+    NAME.safetensors.index.json, the file to give to other commands.
 
     \b
       netc weights init specs/resnet.yaml:resnet50 -o resnet50.safetensors --seed 0
