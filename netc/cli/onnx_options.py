@@ -55,7 +55,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--opset", type=click.IntRange(17, 23), default=OPSET, show_default=True, help="Version of ONNX's operators."
     ),
     file_option(
-        "--dtype", type=click.Choice(FLOATS), help="What the network computes in; given weights are converted."
+        "--dtype", type=click.Choice(FLOATS), help="Type that the network computes in; given weights are converted."
     ),
     file_option(
         "--functions",

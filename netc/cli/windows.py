@@ -23,9 +23,11 @@ else:
 def window_options(wrapped: Any) -> Any:
     """The options that say what is drawn of a layer."""
     for option in (
-        click.option("--sharing", is_flag=True, help="Beside it: locally connected, and fully connected."),
-        click.option("--matrix", is_flag=True, help="The matrix that one channel's convolution is; printed too."),
-        click.option("--animate", is_flag=True, help="One picture in which the window moves, not one for each window."),
+        click.option("--sharing", is_flag=True, help="Draw it locally connected and fully connected, too."),
+        click.option("--matrix", is_flag=True, help="Draw and print the matrix of one channel's convolution."),
+        click.option(
+            "--animate", is_flag=True, help="One picture with a moving window, instead of one for each window."
+        ),
     ):
         wrapped = option(wrapped)
     return wrapped

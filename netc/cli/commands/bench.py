@@ -48,7 +48,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     "--against",
     metavar="LIST",
     callback=_read_against,
-    help=f"Of {','.join(MODULES)} and paths of ONNX files; everything a SPEC allows by default; `none` for netc alone.",
+    help=f"Any of {','.join(MODULES)} and paths of ONNX files; all that a SPEC allows by default; `none` for netc alone.",
 )
 @click.option("--batch", "batches", metavar="1,8,32", callback=_read_batches, help="Batch sizes; 1 by default.")
 @click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size; each runs every contender once.")
@@ -71,11 +71,11 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
 )
 @click.option("--threads", type=THREADS, help="CPU threads; by default, each library chooses.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
-@click.option("--profile", is_flag=True, help="Time per node and per block of netc's file, at the largest batch.")
+@click.option("--profile", is_flag=True, help="Time each node and block of netc's file, at the largest batch.")
 @click.option(
     "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many nodes --profile shows."
 )
-@click.option("--memory", is_flag=True, help="Peak memory, each contender in a process of its own.")
+@click.option("--memory", is_flag=True, help="Measure peak memory, each contender in a separate process.")
 @click.option("--plot", "picture", metavar="OUT.svg", help="Draw a plot too; needs matplotlib.")
 @onnx_options()
 @as_json

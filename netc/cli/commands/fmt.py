@@ -25,7 +25,7 @@ _ENDINGS = (".yaml", ".yml")
 @click.option(
     "--diff", "show", is_flag=True, help="Write nothing; print what would change, and exit with 1 if anything would."
 )
-@click.option("--skip-others", is_flag=True, help="Skip YAML files that are not specs, as in folders.")
+@click.option("--skip-others", is_flag=True, help="Skip YAML files that are not specs, as always in folders.")
 def command(paths: tuple[str, ...], only_check: bool, show: bool, skip_others: bool) -> None:
     """Format specs: one layout, comments and blank lines kept.
 

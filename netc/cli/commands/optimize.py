@@ -39,7 +39,7 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
 @click.option(
     "--calibrate",
     metavar="DIR|DATA.npy|DATA.npz|random",
-    help="For --int8: pictures, or arrays whose first axis counts samples, to choose the value ranges from.",
+    help="For --int8: pictures, or arrays with samples along the first axis, to choose value ranges from.",
 )
 @click.option("--calibration-method", "method", type=click.Choice(get_args(Method)), help="minmax by default.")
 @click.option(

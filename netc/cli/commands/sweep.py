@@ -45,7 +45,7 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
 @click.option("--where", metavar="CONDITION", default="", help="Measure only networks for which this holds.")
 @click.option(
     "--measure", "measures", metavar="LIST", default="parameters,macs", show_default=True, callback=_read_measures,
-    help=f"Of {','.join(MEASURES)}.",
+    help=f"Any of {','.join(MEASURES)}.",
 )  # fmt: skip
 @click.option("--minimize", metavar="COLUMN", multiple=True, help="An objective to minimise.")
 @click.option("--maximize", metavar="COLUMN", multiple=True, help="An objective to maximise.")
