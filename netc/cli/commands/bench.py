@@ -48,7 +48,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     "--against",
     metavar="LIST",
     callback=_read_against,
-    help=f"Any of {','.join(MODULES)} and paths of ONNX files; all that a SPEC allows by default; `none` for netc alone.",
+    help=f"Any of {','.join(MODULES)} and paths of ONNX files; by default all a SPEC allows; `none` for netc alone.",
 )
 @click.option("--batch", "batches", metavar="1,8,32", callback=_read_batches, help="Batch sizes; 1 by default.")
 @click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size; each runs every contender once.")
