@@ -70,6 +70,19 @@ def found_in(line: str, space: int = 2) -> tuple[str, Diagnostic]:
         ("multiply @data @data", 2, "mul"),
         ("Flatten", 2, "flatten"),
         ("droput 0.5", 2, "dropout"),
+        ("connected 10", 0, "linear"),
+        ("deconvolutional 8 2", 2, "conv_transpose2d"),
+        ("global_pool", 1, "adaptive_avg_pool1d 1"),
+        ("clip 0 1", 2, "clamp"),
+        ("AbsVal", 2, "abs"),
+        ("eltwise_add @data @data", 2, "add"),
+        ("skip @data @data", 2, "add"),
+        ("ReduceMean 1", 2, "mean"),
+        ("swapaxes 1 2", 2, "transpose"),
+        ("sigm", 2, "sigmoid"),
+        ("rms", 1, "rms_norm"),
+        ('drop_path 0.1 "row"', 2, "stochastic_depth"),
+        ("SimpleRNN 8 batch_first=true", 1, "rnn"),
     ],
 )
 def test_the_operator_meant(line: str, space: int, meant: str) -> None:
@@ -94,12 +107,33 @@ def test_the_operator_meant(line: str, space: int, meant: str) -> None:
         ("squeeze_excite 4", "netc:squeeze_excite"),
         ("SELayer", "netc:squeeze_excite"),
         ("yolo 4", "netc:yolo_boxes"),
+        ("fpn_ 64", "netc:fpn"),
+        ("TransformerBlock 4", "netc:transformer_encoder_layer"),
+        ("depthwise 3", "`conv2d x.C … groups=x.C`"),
+        ("reflection_pad 1", "`pad … mode=reflect`"),
+        ("nearest 2", "`interpolate … mode=nearest`"),
+        ("Average @data @data", "add them and divide"),
+        ("rearrange", "`unflatten`, `permute` and `flatten`"),
+        ("swiglu", "`chunk 2 -1`"),
+        ("Bidirectional", "`bidirectional=true`"),
+        ("GaussianNoise 0.1", "`noise: randn like=@x`"),
+        ("Accuracy", "a metric is not part of a network"),
     ],
 )
 def test_what_there_is_to_say_where_there_is_no_such_operator(line: str, words: str) -> None:
     _, found = found_in(line)
     assert found.code == "unknown-op"
     assert words in found.fixes[0].title
+
+
+@pytest.mark.parametrize("word", ["nn.Dense", "torch.cat", "tf.keras.layers.Dense", "F.max_pool"])
+def test_the_name_of_a_library_is_left_out(word: str) -> None:
+    library, _, last = word.rpartition(".")
+    text, found = found_in(f"{word} 4")
+    (fix,) = found.fixes
+    assert fix.title == f"leave `{library}.` out: `{last}`"
+    (next_found,) = elaborate(applied(text, fix.edits))[1]
+    assert next_found.fixes[0].title.startswith("did you mean")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,25 @@ _BARE = re.compile(r"\S+")
 _NESTING = re.compile(r"[()\[\]\"']")
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(?!=)", re.ASCII)
 _REPEAT = re.compile(r"x(?:(\d+)|\((.*)\))", re.ASCII | re.DOTALL)
+_LIBRARIES = (
+    "torch",
+    "nn",
+    "F",
+    "functional",
+    "tf",
+    "keras",
+    "layers",
+    "tfa",
+    "jax",
+    "jnp",
+    "flax",
+    "hk",
+    "np",
+    "mx",
+    "paddle",
+    "timm",
+)
+"""First parts of names by which other libraries are called."""
 _OP = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SMALL = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -242,6 +261,9 @@ def _operator(line: LineText, pieces: Sequence[LineText]) -> LineText:
         named = python_call.operator_of(op.text) if "." in op.text else None
         if named is not None:
             raise SyntaxProblem("bad-line", message, op.start, op.end, f"write `{named}`", named)
+        library, _, last = op.text.rpartition(".")
+        if library.partition(".")[0] in _LIBRARIES and _OP.fullmatch(last) is not None:
+            raise SyntaxProblem("bad-line", message, op.start, op.end, f"leave `{library}.` out: `{last}`", last)
         help_ = "a line starts with an operator: `conv2d 64 3`"
         if _OP.fullmatch(op.text.partition(".")[0]) is not None and "." in op.text:
             help_ = f"an imported file is one block, called by its name: `{op.text.partition('.')[0]}`"

@@ -16,43 +16,63 @@ from netc.syntax.library import PREFIX
 _RANK = re.compile(r"[123](?=d$)")
 
 _OPERATORS = """
-dense fc fullyconnected innerproduct affine gemm linearlayer: linear
+dense fc fullyconnected innerproduct affine gemm linearlayer lin connected: linear
 conv convolution convolutional: conv#d
-deconv deconvolution transposedconv transposedconvolution upconv: conv_transpose#d
+pointwise pointwiseconv pointwiseconv#d: conv#d … 1
+deconv deconvolution deconvolutional transposedconv transposedconvolution upconv: conv_transpose#d
 convtranspose convtranspose#d conv#dtranspose: conv_transpose#d
-depthwiseconv#d dwconv depthwiseconv: conv#d x.C … groups=x.C
+depthwiseconv#d dwconv depthwiseconv depthwise: conv#d x.C … groups=x.C
 separableconv#d sepconv: netc:separable_conv
 batchnorm batchnormalization bn syncbatchnorm: batch_norm#d
 instancenorm instancenormalization: instance_norm#d
 layernorm layernormalization ln: layer_norm
 groupnorm groupnormalization gn: group_norm
 lrn localresponsenormalization responsenorm crossmaplrn: local_response_norm
+rms rmsnormalization: rms_norm
+lpnormalization lpnorm l2norm l2normalize: normalize
 maxpool maxpooling maxpool#d maxpooling#d: max_pool#d
 avgpool averagepool averagepooling avgpool#d averagepool#d averagepooling#d: avg_pool#d
 pool pooling: max_pool#d
-globalavgpool globalaveragepool globalaveragepooling gap: adaptive_avg_pool#d 1
+globalavgpool globalaveragepool globalaveragepooling globalpool meanpool gap: adaptive_avg_pool#d 1
 globalavgpool#d globalaveragepool#d globalaveragepooling#d: adaptive_avg_pool#d 1
 globalmaxpool globalmaxpooling globalmaxpool#d globalmaxpooling#d: adaptive_max_pool#d 1
 adaptiveavgpool: adaptive_avg_pool#d
 adaptivemaxpool: adaptive_max_pool#d
 unpool unpooling maxunpooling maxunpooling#d: max_unpool#d
-upsample upsampling upsampling#d resize upsamplebilinear#d upsamplenearest#d: interpolate
+upsample upsample#d upsampling upsampling#d resize interp upsamplebilinear#d upsamplenearest#d: interpolate
 spatialdropout spatialdropout#d: dropout#d
 zeropad zeropadding zeropad#d zeropadding#d constantpad#d: pad
-reflectionpad#d: pad … mode=reflect
-replicationpad#d: pad … mode=replicate
+nearest upnearest: interpolate … mode=nearest
+bilinear upbilinear: interpolate … mode=bilinear
+bicubic: interpolate … mode=bicubic
+crop cropping cropping#d centercrop: slice
+reflectionpad reflectionpad#d: pad … mode=reflect
+replicationpad replicationpad#d: pad … mode=replicate
 swish: silu
+gelunew newgelu gelutanh: gelu approximate=tanh
+bnll: softplus
+clip cliprelu clipbyvalue: clamp
 hswish hardsilu: hardswish
 hsigmoid: hardsigmoid
 leaky leakyrelu lrelu: leaky_relu
 parametricrelu: prelu
-logistic: sigmoid
-elementwise eltwise shortcut plus addition residual: add
-multiply multiplication scale: mul
+logistic sigm: sigmoid
+elementwise eltwise eltwiseadd shortcut skip skipconnection plus addition residual sumup accumulate: add
+multiply multiplication eltwisemul scale: mul
+power: pow
+absval: abs
+dot batchdot bmm: matmul
 subtract: sub
 divide: div
 cat concatenate merge route: concat
 view: reshape
+swapaxes swapdims: transpose
+moveaxis movedim: permute
+reducemean avg: mean
+reducesum: sum
+reducemax: amax
+reducemin: amin
+reduceprod: prod
 expanddims: unsqueeze
 upscale pixelshuffle depthtospace subpixel: pixel_shuffle
 spacetodepth reorg: pixel_unshuffle
@@ -60,10 +80,19 @@ shuffle shufflechannel: channel_shuffle
 multiheadattention mha attention selfattention: multihead_attention
 scaleddotproductattention sdpa: scaled_dot_product_attention
 embed lookup: embedding
+simplernn elmanrnn: rnn
+bilstm blstm: lstm … bidirectional=true
+bigru: gru … bidirectional=true
+nonmaxsuppression nonmaximumsuppression: nms
+drop: dropout
+droppath stochasticdepthlayer: stochastic_depth
 se squeezeandexcitation seblock selayer squeezeexcitation: netc:squeeze_excite
 invertedresidualblock mbconv: netc:inverted_residual
 bottleneck bottleneckblock: netc:bottleneck
-transformerencoder transformerlayer: netc:transformer_encoder_layer
+aspp atrousspatialpyramidpooling: netc:aspp
+fpn featurepyramid featurepyramidnetwork: netc:fpn
+transformerdecoder decoderlayer: netc:transformer_decoder_layer
+transformerencoder transformerlayer transformer transformerblock encoderlayer vitblock: netc:transformer_encoder_layer
 yolo region yololayer detect: netc:yolo_boxes
 """
 
@@ -76,6 +105,12 @@ _OTHERWISE = {
     "code": "a spec holds no code: compute with operators, or write a plugin that has this one",
     "tensor": "a learned tensor is a statement of its own: `token: parameter (1 1 768)`, added by `add` or `concat`",
     "wrapper": "leave it out: `linear` works along the last axis, whatever stands before it",
+    "mean of several": "add them and divide: `[add @a @b, mul 0.5]`",
+    "axes": "write it as `unflatten`, `permute` and `flatten`, or as an `einsum`",
+    "gated": "halve what a `linear` gives with `chunk 2 -1`, and `mul` one half by the `gelu` or `silu` of the other",
+    "directions": "write `bidirectional=true` where the `lstm`, `gru` or `rnn` stands",
+    "noise": "random numbers are a statement of their own: `noise: randn like=@x`, added by `add`",
+    "metric": "a metric is not part of a network: compute it from the outputs",
     "input": "inputs are declared under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
 }
 _KINDS = {
@@ -84,6 +119,13 @@ _KINDS = {
     "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
     "residualblock denseblock transition convbnrelu convbn convbnact basicconv basicconv2d darknet backbone "
     "mlp ffn feedforward patchembed patchembedding positionalencoding": "block",
+    "cbam dropblock maxout bottleneckcsp priorbox detectionoutput": "block",
+    "average": "mean of several",
+    "rearrange einops einopsrearrange": "axes",
+    "geglu swiglu reglu": "gated",
+    "bidirectional": "directions",
+    "gaussiannoise noise": "noise",
+    "accuracy metric topkaccuracy": "metric",
     "clstoken classtoken posembed posembedding positionembedding positionalembedding": "tensor",
     "timedistributed": "wrapper",
     "activation": "activation",
