@@ -60,12 +60,30 @@ logistic sigm: sigmoid
 elementwise eltwise eltwiseadd shortcut skip skipconnection plus addition residual sumup accumulate: add
 multiply multiplication eltwisemul scale: mul
 power: pow
-absval: abs
+absval absolute: abs
+clampmin: clamp min=…
+clampmax: clamp max=…
 dot batchdot bmm: matmul
 subtract: sub
-divide: div
-cat concatenate merge route: concat
+negative: neg
+positive: identity
+expit: sigmoid
+fix: trunc
+sgn: sign
+divide truedivide: div
+cat concatenate merge route hstack vstack dstack columnstack: concat
+tensorsplit: split
+indexadd: scatter_add
 view: reshape
+tile: repeat
+broadcastto broadcast: expand
+zeros ones full eye linspace logspace: constant
+tensordot inner outer kron mv vdot diag diagonal trace: einsum
+addmm: linear
+baddbmm addbmm: matmul
+cdist dist euclideandistance: pairwise_distance
+stdmean: std
+varmean: var
 swapaxes swapdims: transpose
 moveaxis movedim: permute
 reducemean avg: mean
