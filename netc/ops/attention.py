@@ -55,10 +55,10 @@ def _causal(scores: str, x: TensorType, lengths: tuple[Size, Size]) -> Iterator[
 )
 class ScaledDotProductAttention(Op):
     """softmax(q·kᵀ·scale + mask)·v of queries …×L×E, keys …×S×E and values …×S×F; the axes before them broadcast
-    (Vaswani et al., arXiv 1706.03762; `torch.nn.functional.scaled_dot_product_attention`). `attn_mask=@mask` is added
-    to the scores; a boolean one is true where a key may be seen. A query that sees no key gives 0. With `enable_gqa`
-    several heads of queries, the third axis from the end, share one of keys and values (Ainslie et al., arXiv
-    2305.13245)."""
+    (Vaswani et al., arXiv 1706.03762; `torch.nn.functional.scaled_dot_product_attention`). `attn_mask=@mask` is
+    added to the scores; a boolean one is true where a query may attend to a key. A query that attends to no key
+    gives 0. With `enable_gqa` several heads of queries, the third axis from the end, share one of keys and values
+    (Ainslie et al., arXiv 2305.13245)."""
 
     sees = Sight.OPEN
     references: ClassVar[tuple[str, ...]] = ("attn_mask",)

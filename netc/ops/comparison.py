@@ -47,7 +47,7 @@ class _Comparison(_Arithmetic):
 
 @op("eq", family=Family.MERGE, torch="torch.eq", title="=")
 class Eq(_Comparison):
-    """Where the elements of two tensors, or of a tensor and a number, are equal, with broadcasting, as bool
+    """True where the elements of two tensors, or of a tensor and a number, are equal, with broadcasting
     (`torch.eq`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
@@ -56,7 +56,7 @@ class Eq(_Comparison):
 
 @op("ne", family=Family.MERGE, torch="torch.ne", title="≠")
 class Ne(_Comparison):
-    """Where the elements of two tensors, or of a tensor and a number, differ, with broadcasting, as bool; NaN differs
+    """True where the elements of two tensors, or of a tensor and a number, differ, with broadcasting; NaN differs
     from itself (`torch.ne`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
@@ -65,7 +65,7 @@ class Ne(_Comparison):
 
 @op("lt", family=Family.MERGE, torch="torch.lt", title="<")
 class Lt(_Comparison):
-    """Where the first tensor is less than the second, with broadcasting, or than a number, as bool (`torch.lt`)."""
+    """True where the first tensor is less than the second, with broadcasting, or than a number (`torch.lt`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = "<", "Less"
@@ -73,7 +73,8 @@ class Lt(_Comparison):
 
 @op("le", family=Family.MERGE, torch="torch.le", title="≤")
 class Le(_Comparison):
-    """Where the first tensor is at most the second, with broadcasting, or a number, as bool (`torch.le`)."""
+    """True where the first tensor is less than or equal to the second, with broadcasting, or to a number
+    (`torch.le`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = "<=", "LessOrEqual"
@@ -81,7 +82,7 @@ class Le(_Comparison):
 
 @op("gt", family=Family.MERGE, torch="torch.gt", title=">")
 class Gt(_Comparison):
-    """Where the first tensor is greater than the second, with broadcasting, or than a number, as bool (`torch.gt`)."""
+    """True where the first tensor is greater than the second, with broadcasting, or than a number (`torch.gt`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = ">", "Greater"
@@ -89,7 +90,8 @@ class Gt(_Comparison):
 
 @op("ge", family=Family.MERGE, torch="torch.ge", title="≥")
 class Ge(_Comparison):
-    """Where the first tensor is at least the second, with broadcasting, or a number, as bool (`torch.ge`)."""
+    """True where the first tensor is greater than or equal to the second, with broadcasting, or to a number
+    (`torch.ge`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
     sign, onnx_op = ">=", "GreaterOrEqual"
@@ -111,14 +113,15 @@ class _Logic(_Elementwise):
 
 @op("logical_and", family=Family.MERGE, torch="torch.logical_and", title="and")
 class LogicalAnd(_Logic):
-    """Where two or more tensors are all true, with broadcasting; every element but 0 is true (`torch.logical_and`)."""
+    """True where two or more tensors are all true, with broadcasting; every element but 0 counts as true
+    (`torch.logical_and`)."""
 
     onnx_op = "And"
 
 
 @op("logical_or", family=Family.MERGE, torch="torch.logical_or", title="or")
 class LogicalOr(_Logic):
-    """Where at least one of two or more tensors is true, with broadcasting; every element but 0 is true
+    """True where at least one of two or more tensors is true, with broadcasting; every element but 0 counts as true
     (`torch.logical_or`)."""
 
     onnx_op = "Or"
@@ -126,15 +129,15 @@ class LogicalOr(_Logic):
 
 @op("logical_xor", family=Family.MERGE, torch="torch.logical_xor", title="xor")
 class LogicalXor(_Logic):
-    """Where one of two tensors is true and the other is not, with broadcasting; every element but 0 is true. Of more
-    than two, where an odd number is true (`torch.logical_xor`)."""
+    """True where one of two tensors is true and the other is not, with broadcasting, or an odd number of more than
+    two; every element but 0 counts as true (`torch.logical_xor`)."""
 
     onnx_op = "Xor"
 
 
 @op("logical_not", family=Family.OTHER, torch="torch.logical_not", title="not")
 class LogicalNot(Op):
-    """Where the tensor is 0 or false (`torch.logical_not`)."""
+    """True where the tensor is 0 or false (`torch.logical_not`)."""
 
     def infer(self, *x: TensorType) -> TensorType:
         return TensorType(x[0].shape, "bool")
@@ -172,7 +175,7 @@ class _Test(Op):
 
 @op("isnan", family=Family.OTHER, torch="torch.isnan", title="NaN?")
 class IsNan(_Test):
-    """Where elements are NaN, as bool (`torch.isnan`)."""
+    """True where elements are NaN (`torch.isnan`)."""
 
     def _steps(self) -> tuple[OnnxNode, ...]:
         return (node("IsNaN", "x0"),)
@@ -180,7 +183,7 @@ class IsNan(_Test):
 
 @op("isinf", family=Family.OTHER, torch="torch.isinf", title="∞?")
 class IsInf(_Test):
-    """Where elements are infinite, as bool (`torch.isinf`)."""
+    """True where elements are infinite (`torch.isinf`)."""
 
     def _steps(self) -> tuple[OnnxNode, ...]:
         return (node("IsInf", "x0"),)
@@ -188,7 +191,7 @@ class IsInf(_Test):
 
 @op("isposinf", family=Family.OTHER, torch="torch.isposinf", title="+∞?")
 class IsPosInf(_Test):
-    """Where elements are +∞, as bool (`torch.isposinf`)."""
+    """True where elements are +∞ (`torch.isposinf`)."""
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("isposinf({0})", imports=("torch:isposinf",)))
@@ -199,7 +202,7 @@ class IsPosInf(_Test):
 
 @op("isneginf", family=Family.OTHER, torch="torch.isneginf", title="−∞?")
 class IsNegInf(_Test):
-    """Where elements are −∞, as bool (`torch.isneginf`)."""
+    """True where elements are −∞ (`torch.isneginf`)."""
 
     def torch(self, *x: TensorType) -> TorchForm:
         return TorchForm(call=TorchCall("isneginf({0})", imports=("torch:isneginf",)))
@@ -210,7 +213,7 @@ class IsNegInf(_Test):
 
 @op("isfinite", family=Family.OTHER, torch="torch.isfinite", title="finite?")
 class IsFinite(_Test):
-    """Where elements are numbers, neither infinite nor NaN, as bool (`torch.isfinite`)."""
+    """True where elements are neither infinite nor NaN (`torch.isfinite`)."""
 
     of_whole = True
 

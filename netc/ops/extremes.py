@@ -63,16 +63,16 @@ class _Place(_Extreme):
 
 @op("argmax", family=Family.OTHER, torch="torch.argmax", title="argmax")
 class Argmax(_Place):
-    """The index of the largest element along an axis, or of all elements in row-major order; the first of equals, as
-    int64 (`torch.argmax`)."""
+    """The index of the largest element along an axis, or of all elements in row-major order, as int64; the first one
+    if several are equal (`torch.argmax`)."""
 
     onnx_op = "Max"
 
 
 @op("argmin", family=Family.OTHER, torch="torch.argmin", title="argmin")
 class Argmin(_Place):
-    """The index of the smallest element along an axis, or of all elements in row-major order; the first of equals, as
-    int64 (`torch.argmin`)."""
+    """The index of the smallest element along an axis, or of all elements in row-major order, as int64; the first
+    one if several are equal (`torch.argmin`)."""
 
     onnx_op = "Min"
 
@@ -103,16 +103,16 @@ class _ValueAndPlace(_Extreme):
 
 @op("max", family=Family.OTHER, torch="torch.max", title="max")
 class Max(_ValueAndPlace):
-    """The largest element along an axis (`values`) and its index (`indices`, int64; the first of equals), or the
-    largest of all alone (`torch.max`)."""
+    """The largest element along an axis (`values`) and its index (`indices`, int64; the first one if several are
+    equal), or only the largest of all elements (`torch.max`)."""
 
     onnx_op = "Max"
 
 
 @op("min", family=Family.OTHER, torch="torch.min", title="min")
 class Min(_ValueAndPlace):
-    """The smallest element along an axis (`values`) and its index (`indices`, int64; the first of equals), or the
-    smallest of all alone (`torch.min`)."""
+    """The smallest element along an axis (`values`) and its index (`indices`, int64; the first one if several are
+    equal), or only the smallest of all elements (`torch.min`)."""
 
     onnx_op = "Min"
 
@@ -120,10 +120,10 @@ class Min(_ValueAndPlace):
 @op("topk", family=Family.OTHER, torch="torch.topk", title="TopK")
 class Topk(_AlongAxis):
     """The `k` largest elements along an axis (`values`) and their indices (`indices`, int64); which of several equal
-    elements are taken is not defined (`torch.topk`)."""
+    elements are returned is not defined (`torch.topk`)."""
 
     sees = Sight.PLACE
-    k: int = attr("how many", minimum=1)
+    k: int = attr("number of elements to return", minimum=1)
     dim: int = attr("the axis to search", default=-1)
     largest: bool = attr("the largest elements instead of the smallest", default=True)
     sorted: bool = attr("return the elements in sorted order", default=True)

@@ -99,7 +99,7 @@ class Where(Op):
 @op("masked_fill", family=Family.MERGE, torch="torch.Tensor.masked_fill", title="MaskedFill", arity=(2, 2))
 class MaskedFill(Op):
     """The first input with `value` wherever the second, a mask, is true, with broadcasting; `value=-inf` before a
-    softmax takes elements out of it (`torch.Tensor.masked_fill`)."""
+    softmax excludes elements from it (`torch.Tensor.masked_fill`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)), TensorType((2, 4, 8, 8), "bool")), {"value": 0})
     fresh = True

@@ -33,12 +33,11 @@ from netc.types import TensorType
 @op("multihead_attention", family=Family.LINEAR, torch="torch.nn.MultiheadAttention", title="Attention", arity=(1, 3))
 class MultiheadAttention(Op):
     """softmax(q·kᵀ/√d + masks)·v in `num_heads` heads of d features each, with learned projections before and after
-    (Vaswani et al., arXiv 1706.03762; `torch.nn.MultiheadAttention`). Inputs, steps × batch × features: queries; keys,
-    else the queries; values, else the keys. `attn_mask=@mask` is queries × keys, or batch·heads of these;
-    `key_padding_mask=@mask` is batch × keys. A mask of numbers is added to the scores; a boolean one is true where
-    nothing may be seen. A query that sees no key gets no values. The output has the shape of the queries; `weights` are
-    the means over the heads, batch × queries × keys.
-    """
+    (Vaswani et al., arXiv 1706.03762; `torch.nn.MultiheadAttention`). Inputs, steps × batch × features: queries;
+    keys, else the queries; values, else the keys. `attn_mask=@mask` is queries × keys, or batch·heads of these;
+    `key_padding_mask=@mask` is batch × keys. A mask of numbers is added to the scores; a boolean one is true where a
+    query must not attend to a key. A query that attends to no key gets no values. The output has the shape of the
+    queries; `weights` are the means over the heads, batch × queries × keys."""
 
     sees = Sight.OPEN
     references: ClassVar[tuple[str, ...]] = ("attn_mask", "key_padding_mask")

@@ -115,9 +115,9 @@ class _Random(Op):
 
 @op("randn", family=Family.OTHER, torch="torch.randn", title="randn", arity=(0, 0))
 class Randn(_Random):
-    """Numbers of the normal distribution with mean 0 and variance 1, new at every call in training; in eval, and so in
-    ONNX, all are 0, or with `seed` always the same numbers (`torch.randn`). The shape is that of `like=@x`, or `size`.
-    They do not feed the next statement."""
+    """Random numbers from a normal distribution with mean 0 and variance 1, drawn anew at every call in training; in
+    eval, and so in ONNX, all are 0 or, with `seed`, always the same numbers (`torch.randn`). The shape is that of
+    `like=@x`, or `size`. They do not feed the next statement."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),))
     what = "Normal"
@@ -125,9 +125,9 @@ class Randn(_Random):
 
 @op("rand", family=Family.OTHER, torch="torch.rand", title="rand", arity=(0, 0))
 class Rand(_Random):
-    """Numbers from 0 to 1, all equally likely, new at every call in training; in eval, and so in ONNX, all are 0.5, or
-    with `seed` always the same numbers (`torch.rand`). The shape is that of `like=@x`, or `size`. They do not feed the
-    next statement."""
+    """Random numbers from a uniform distribution on the interval [0, 1), drawn anew at every call in training; in
+    eval, and so in ONNX, all are 0.5 or, with `seed`, always the same numbers (`torch.rand`). The shape is that of
+    `like=@x`, or `size`. They do not feed the next statement."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),))
     what, mean = "Uniform", 0.5

@@ -202,43 +202,43 @@ class InstanceNorm(_ChannelNorm):
 
 @op("batch_norm1d", family=Family.NORM, torch="torch.nn.BatchNorm1d", title="BatchNorm", rank=1)
 class BatchNorm1d(BatchNorm):
-    """Batch normalisation of N×C or N×C×L: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are those
-    of each channel, in training of the batch, else the running ones (Ioffe and Szegedy, arXiv 1502.03167;
-    `torch.nn.BatchNorm1d`)."""
+    """Batch normalisation of N×C or N×C×L: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are
+    computed per channel, from the batch in training; in eval the running ones are used (Ioffe and Szegedy, arXiv
+    1502.03167; `torch.nn.BatchNorm1d`)."""
 
     extra_ranks = (2,)
 
 
 @op("batch_norm2d", family=Family.NORM, torch="torch.nn.BatchNorm2d", title="BatchNorm", rank=2)
 class BatchNorm2d(BatchNorm):
-    """Batch normalisation of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are those of
-    each channel, in training of the batch, else the running ones (Ioffe and Szegedy, arXiv 1502.03167;
+    """Batch normalisation of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are computed
+    per channel, from the batch in training; in eval the running ones are used (Ioffe and Szegedy, arXiv 1502.03167;
     `torch.nn.BatchNorm2d`)."""
 
 
 @op("batch_norm3d", family=Family.NORM, torch="torch.nn.BatchNorm3d", title="BatchNorm", rank=3)
 class BatchNorm3d(BatchNorm):
-    """Batch normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are those of
-    each channel, in training of the batch, else the running ones (Ioffe and Szegedy, arXiv 1502.03167;
-    `torch.nn.BatchNorm3d`)."""
+    """Batch normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are
+    computed per channel, from the batch in training; in eval the running ones are used (Ioffe and Szegedy, arXiv
+    1502.03167; `torch.nn.BatchNorm3d`)."""
 
 
 @op("instance_norm1d", family=Family.NORM, torch="torch.nn.InstanceNorm1d", title="InstanceNorm", rank=1)
 class InstanceNorm1d(InstanceNorm):
-    """Instance normalisation of N×C×L: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are those of
-    each channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm1d`)."""
+    """Instance normalisation of N×C×L: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are
+    computed per channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm1d`)."""
 
 
 @op("instance_norm2d", family=Family.NORM, torch="torch.nn.InstanceNorm2d", title="InstanceNorm", rank=2)
 class InstanceNorm2d(InstanceNorm):
-    """Instance normalisation of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are those of
-    each channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm2d`)."""
+    """Instance normalisation of N×C×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are
+    computed per channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm2d`)."""
 
 
 @op("instance_norm3d", family=Family.NORM, torch="torch.nn.InstanceNorm3d", title="InstanceNorm", rank=3)
 class InstanceNorm3d(InstanceNorm):
-    """Instance normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are those
-    of each channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm3d`)."""
+    """Instance normalisation of N×C×D×H×W: (x − mean) / √(variance + eps) · weight + bias. Mean and variance are
+    computed per channel of each sample (Ulyanov et al., arXiv 1607.08022; `torch.nn.InstanceNorm3d`)."""
 
 
 class OverLast(Op):

@@ -161,14 +161,14 @@ class _SkipsNan(_Pair):
 
 @op("fmax", family=Family.OTHER, torch="torch.fmax", title="fmax")
 class Fmax(_SkipsNan):
-    """The larger of two elements; where one is NaN, the other (`torch.fmax`)."""
+    """The larger of two elements; if one is NaN, the other (`torch.fmax`)."""
 
     onnx_types = ("Max", "Or")
 
 
 @op("fmin", family=Family.OTHER, torch="torch.fmin", title="fmin")
 class Fmin(_SkipsNan):
-    """The smaller of two elements; where one is NaN, the other (`torch.fmin`)."""
+    """The smaller of two elements; if one is NaN, the other (`torch.fmin`)."""
 
     onnx_types = ("Min", "And")
 
@@ -200,7 +200,7 @@ class _PairOrNumber(_Arithmetic):
 
 @op("copysign", family=Family.OTHER, torch="torch.copysign", title="copysign")
 class CopySign(_PairOrNumber):
-    """The size of the first tensor with the sign of the second, or of a number; integers give float32
+    """The magnitude of the first tensor with the sign of the second, or of a number; integers give float32
     (`torch.copysign`)."""
 
     sample = Sample((TensorType((2, 4, 8, 8)),), {"other": 2})
@@ -231,7 +231,7 @@ class XLogY(_PairOrNumber):
 
 @op("isclose", family=Family.OTHER, torch="torch.isclose", title="≈")
 class IsClose(_Pair):
-    """Where |a − b| ≤ atol + rtol · |b|, as bool; infinities are close to themselves (`torch.isclose`)."""
+    """True where |a − b| ≤ atol + rtol · |b|; infinities are close to themselves (`torch.isclose`)."""
 
     rtol: float = attr("allowed difference as a share of |b|", default=1e-5, minimum=0)
     atol: float = attr("allowed difference at b = 0", default=1e-8, minimum=0)
@@ -289,7 +289,7 @@ class _Bits(_Arithmetic):
 
 @op("bitwise_and", family=Family.OTHER, torch="torch.bitwise_and", title="&")
 class BitwiseAnd(_Bits):
-    """Bitwise and of two integer tensors, or of a tensor and a number; of booleans, where both are true
+    """Bitwise AND of two integer tensors, or of a tensor and a number; for booleans, true where both are
     (`torch.bitwise_and`)."""
 
     sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
@@ -298,7 +298,7 @@ class BitwiseAnd(_Bits):
 
 @op("bitwise_or", family=Family.OTHER, torch="torch.bitwise_or", title="|")
 class BitwiseOr(_Bits):
-    """Bitwise or of two integer tensors, or of a tensor and a number; of booleans, where at least one is true
+    """Bitwise OR of two integer tensors, or of a tensor and a number; for booleans, true where at least one is
     (`torch.bitwise_or`)."""
 
     sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})
@@ -307,7 +307,7 @@ class BitwiseOr(_Bits):
 
 @op("bitwise_xor", family=Family.OTHER, torch="torch.bitwise_xor", title="^")
 class BitwiseXor(_Bits):
-    """Bitwise exclusive or of two integer tensors, or of a tensor and a number; of booleans, where they differ
+    """Bitwise XOR of two integer tensors, or of a tensor and a number; for booleans, true where they differ
     (`torch.bitwise_xor`)."""
 
     sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})

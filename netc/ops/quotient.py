@@ -158,7 +158,7 @@ class Fmod(_Quotient):
 
 @op("floor_divide", family=Family.MERGE, torch="torch.floor_divide", title="÷")
 class FloorDivide(_Quotient):
-    """The quotient by another tensor, with broadcasting, or by a number, rounded down: −7 by 2 is −4
+    """The tensor divided by another, with broadcasting, or by a number, rounded down: −7 by 2 gives −4
     (`torch.floor_divide`)."""
 
     sample = Sample((TensorType((2, 4), "int64"),), {"other": 2})

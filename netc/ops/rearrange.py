@@ -67,9 +67,9 @@ class Repeat(Op):
 
 @op("slice", family=Family.RESHAPE, torch="torch.Tensor.__getitem__", title="Slice")
 class Slice(_AlongAxis):
-    """The elements from `start` up to but excluding `end` along an axis, each `step`-th of them; negative ones count
-    from the end, and `end` may be computed from a size of a tensor. Python silently ignores what lies outside; netc
-    refuses it (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
+    """The elements from `start` up to but excluding `end` along an axis, every `step`-th of them; negative ones
+    count from the end, and `end` may be computed from a size of a tensor. Python silently ignores what lies outside;
+    netc refuses it (`x[..., start:end:step]`, `torch.Tensor.__getitem__`)."""
 
     view = True
     references: ClassVar[tuple[str, ...]] = ("like",)
@@ -252,8 +252,8 @@ METHODS = {row.name: row.method for row in TABLE}
 
 @op("cast", family=Family.OTHER, torch="torch.Tensor.to", title="Cast")
 class Cast(Op):
-    """The elements converted to another type: numbers become integers by rounding towards zero, and booleans that are
-    true where they are not 0 (`torch.Tensor.to`)."""
+    """The elements converted to another type: numbers become integers by rounding towards zero, and booleans by
+    comparison with 0 (`torch.Tensor.to`)."""
 
     dtype: Word = attr("element type of the output", words=DTYPES)
 

@@ -280,9 +280,9 @@ class _Recurrent(Op):
 @op("rnn", family=Family.LINEAR, torch="torch.nn.RNN", title="RNN", arity=(1, 2))
 class Rnn(_Recurrent):
     """h = tanh(W·x + b + R·h + c) step by step, of steps × batch × features (Elman 1990; `torch.nn.RNN`). Outputs:
-    `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. An optional second input is
-    the initial h, zeros by default. With `lengths=@counts` each sequence ends after so many steps, as when it is
-    packed: `output` is 0 from there on, and `h_n` is the last state reached."""
+    `output`, h of the last layer at every step; `h_n`, layers·directions × batch × hidden. An optional second input
+    is the initial h, zeros by default. With `lengths=@counts` each sequence ends after that many steps, as if it
+    were packed: `output` is 0 from there on, and `h_n` is the last state reached."""
 
     nonlinearity: Word = attr("the function of the state", default="tanh", words=("tanh", "relu"))
     bias: bool = _BIAS
@@ -298,10 +298,10 @@ class Rnn(_Recurrent):
 @op("gru", family=Family.LINEAR, torch="torch.nn.GRU", title="GRU", arity=(1, 2))
 class Gru(_Recurrent):
     """h = (1 − z)·n + z·h with gates r and z, n = tanh(W·x + b + r·(R·h + c)), step by step, of steps × batch ×
-    features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step; `h_n`,
-    layers·directions × batch × hidden. An optional second input is the initial h, zeros by default. With
-    `lengths=@counts` each sequence ends after so many steps, as when it is packed: `output` is 0 from there on, and
-    `h_n` is the last state reached."""
+    features (Cho et al., arXiv 1406.1078; `torch.nn.GRU`). Outputs: `output`, h of the last layer at every step;
+    `h_n`, layers·directions × batch × hidden. An optional second input is the initial h, zeros by default. With
+    `lengths=@counts` each sequence ends after that many steps, as if it were packed: `output` is 0 from there on,
+    and `h_n` is the last state reached."""
 
     gates = 3
     gate_order = (1, 0, 2)
@@ -319,10 +319,10 @@ class Gru(_Recurrent):
 class Lstm(_Recurrent):
     """c = f·c + i·g, h = o·tanh(c) with gates i, f, o, step by step, of steps × batch × features (Hochreiter and
     Schmidhuber 1997; `torch.nn.LSTM`). Outputs: `output`, h of the last layer at every step; `h_n` and `c_n`,
-    layers·directions × batch × hidden. Optional second and third inputs are the initial h and c, zeros by default. With
-    `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128). With `lengths=@counts` each sequence
-    ends after so many steps, as when it is packed: `output` is 0 from there on, `h_n` and `c_n` are the last states
-    reached."""
+    layers·directions × batch × hidden. Optional second and third inputs are the initial h and c, zeros by default.
+    With `proj_size`, h is multiplied by a learned matrix (Sak et al., arXiv 1402.1128). With `lengths=@counts` each
+    sequence ends after that many steps, as if it were packed: `output` is 0 from there on, and `h_n` and `c_n` are
+    the last states reached."""
 
     gates = 4
     gate_order = (0, 3, 1, 2)

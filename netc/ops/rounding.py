@@ -49,7 +49,7 @@ class Frac(_SameDtype):
 
 @op("signbit", family=Family.OTHER, torch="torch.signbit", title="sign bit")
 class SignBit(_Test):
-    """Where elements have a minus sign, −0 included, as bool (`torch.signbit`)."""
+    """True where elements have a minus sign, −0 included (`torch.signbit`)."""
 
     def onnx(self, *x: TensorType) -> tuple[OnnxNode, ...]:
         if x[0].dtype in FLOATS:
@@ -93,7 +93,7 @@ class NanToNum(_SameDtype):
 
 @op("bitwise_not", family=Family.OTHER, torch="torch.bitwise_not", title="~")
 class BitwiseNot(_SameDtype):
-    """Integers with every bit inverted, −x − 1 where they are signed; of booleans, their negation
+    """Integers with every bit inverted, −x − 1 if they are signed; for booleans, their negation
     (`torch.bitwise_not`)."""
 
     takes = (*INTS, "uint8", "bool")

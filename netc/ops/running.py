@@ -133,16 +133,16 @@ class _Extreme(_Running):
 
 @op("cummax", family=Family.OTHER, torch="torch.cummax", title="CumMax")
 class CumMax(_Extreme):
-    """The largest element up to each one along an axis (`values`) and its index (`indices`, int64; the last of equals)
-    (`torch.cummax`)."""
+    """The largest element up to each one along an axis (`values`) and its index (`indices`, int64; the last one if
+    several are equal) (`torch.cummax`)."""
 
     as_extreme = "GreaterOrEqual"
 
 
 @op("cummin", family=Family.OTHER, torch="torch.cummin", title="CumMin")
 class CumMin(_Extreme):
-    """The smallest element up to each one along an axis (`values`) and its index (`indices`, int64; the last of equals)
-    (`torch.cummin`)."""
+    """The smallest element up to each one along an axis (`values`) and its index (`indices`, int64; the last one if
+    several are equal) (`torch.cummin`)."""
 
     as_extreme = "LessOrEqual"
 

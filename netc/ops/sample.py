@@ -84,7 +84,7 @@ def _places(n: int, *, align_corners: bool) -> tuple[float, ...]:
 class AffineGrid(Op):
     """Where an affine map takes each element of an image: maps N×2×3 to a grid N×H×W×2 for `grid_sample`,
     grid[n,h,w] = maps[n] · (x_w, y_h, 1) (N×3×4 to N×D×H×W×3). H and W are `size`, or those of the tensor `like=@x`
-    (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.affine_grid`, whose size holds N and C too)."""
+    (Jaderberg et al., arXiv 1506.02025; `torch.nn.functional.affine_grid`, whose size includes N and C)."""
 
     sample = Sample((TensorType((2, 2, 3)),), {"size": (8, 8)})
     references: ClassVar[tuple[str, ...]] = ("like",)

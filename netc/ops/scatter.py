@@ -212,7 +212,7 @@ class RepeatInterleave(Op):
     (`torch.repeat_interleave`)."""
 
     sees = Sight.MOVED
-    repeats: int = attr("how often", minimum=1)
+    repeats: int = attr("number of repetitions", minimum=1)
     dim: int | None = attr("the axis along which to repeat; all elements in one axis if not given", default=None)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -235,7 +235,7 @@ class Transpose(Op):
 
 @op("squeeze", family=Family.RESHAPE, torch="torch.squeeze", title="Squeeze")
 class Squeeze(Op):
-    """Removes the axis `dim` if its size is 1, or those of several axes that have size 1 (`torch.squeeze`)."""
+    """Removes the axis `dim`, or each of several axes, if its size is 1 (`torch.squeeze`)."""
 
     sample = Sample((TensorType((2, 1, 4)),), {"dim": 1})
     sees = Sight.MOVED
