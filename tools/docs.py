@@ -28,8 +28,8 @@ def pages() -> dict[str, str]:
 
 def _ops() -> Iterator[str]:
     yield from ("# Operators", "", GENERATED, "")
-    yield "Attributes are listed in positional order; an operator without inputs never feeds the next statement. The line"
-    yield "`ONNX:` lists the nodes that a typical float32 use becomes and the providers that run them."
+    yield "Attributes are listed in positional order; an operator without inputs never feeds the next statement. The"
+    yield "line `ONNX:` lists the nodes of a typical float32 use and the providers that run them."
     families: dict[str, list[type[Op]]] = {}
     for operator in OPERATORS.values():
         families.setdefault(operator.family.value, []).append(operator)
