@@ -69,7 +69,7 @@ def test_sizes_that_one_file_refuses(tmp_path: Path) -> None:
     right, narrow = file(tmp_path / "right.onnx"), file(tmp_path / "narrow.onnx", refuses_from=100)
     report = verify_files(narrow, right)
     assert report.ok, report.lines()
-    assert "alike at 7" in told(report)
+    assert "agree at 7" in told(report)
     report = verify_files(right, narrow)
     assert not report.ok
     assert "narrow.onnx refuses" in told(report)

@@ -202,7 +202,7 @@ class LayersReport(msgspec.Struct, frozen=True):
         if self.astray:
             names = ", ".join(self.astray)
             return [
-                f"{head} alike, but PyTorch's module computes {names} differently from its statements run one by one"
+                f"{head} and equal, but PyTorch's module computes {names} differently from its statements run one by one"
             ]
         if self.worst is None:
             return [f"{head}: no intermediate value has the same name on both sides"]
@@ -267,11 +267,12 @@ class VerifyReport(msgspec.Struct, frozen=True):
     def _moves(self, width: int) -> list[str]:
         if not self.sensitivity:
             return []
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.sensitivity.items())
+        shares = ", ".join(f"{name} by {share:.0%}" for name, share in self.sensitivity.items())
+        whole = "its largest value" if len(self.sensitivity) == 1 else "their largest values"
         note = (
             f"; {', '.join(self.still)}: the same for every input, so the comparison shows little" if self.still else ""
         )
-        return [f"ok   {'sensitivity':{width}}  another input moves {shares} of the largest value{note}"]
+        return [f"ok   {'sensitivity':{width}}  another input changes {shares} of {whole}{note}"]
 
     def _line(self, difference: Difference, width: int) -> str:
         verdict, how = (

@@ -85,7 +85,7 @@ def check_large(
     assert worst is not None, "a part makes something"
     node = names[worst.output]
     where = f"{node.path} ({node.node.op.name}, {place(node.node.span)})"
-    told = f"alike at {len(sizes)} larger sizes; nearest to its tolerance is {where}: {worst.amount()}"
+    told = f"agree at {len(sizes)} larger sizes; nearest to its tolerance is {where}: {worst.amount()}"
     wrong = f"{where} differs by {worst.amount()}"
     yield CheckResult("large sizes", worst.ok, f"{len(part.nodes)} statements {told}" if worst.ok else wrong)
 

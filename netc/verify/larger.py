@@ -40,7 +40,7 @@ def check_larger(pair: Pair, sizes: Sequence[dict[str, int]], seed: int) -> Iter
             if difference.dtype in FLOATS and (worst is None or difference.strain > worst.strain):
                 worst = difference
     if worst is not None:
-        alike = f"alike at {len(tried)}, up to {shown(tried[-1])}; nearest to its tolerance is {worst.output}: "
+        alike = f"agree at {len(tried)}, up to {shown(tried[-1])}; nearest to its tolerance is {worst.output}: "
         told = alike if worst.ok else f"{worst.output} differs by "
         yield CheckResult("larger sizes", worst.ok, f"{told}{worst.amount()}")
 
