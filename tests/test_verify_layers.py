@@ -187,7 +187,7 @@ def tamper_with_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tamper_with_statements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another activation where statements run one by one."""
+    """Another activation where statements one by one."""
 
     def constructed(form: TorchModule) -> Any:
         args = [msgspec.structs.replace(arg, value=0.3) if arg.value == 0.2 else arg for arg in form.args]
@@ -202,7 +202,7 @@ def test_code_that_is_wrong_as_a_whole_is_told_from_an_operator(monkeypatch: pyt
     assert not report.ok
     assert _layers(report).first is None
     assert _layers(report).astray == ("logits", "features")
-    assert any("differently from its statements run one by one" in line for line in report.lines())
+    assert any("differently from its statements one by one" in line for line in report.lines())
 
 
 def test_an_operator_that_is_wrong_in_pytorch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ READS = "its inputs differ by: body not compared, mask 2.0e-03"
             False,
             [f"different results from equal inputs: {WHERE}", f"differs by {AMOUNT}", READS],
         ),
-        ({"astray": ("y",)}, False, ["PyTorch's module computes y differently from its statements run one by one"]),
+        ({"astray": ("y",)}, False, ["PyTorch's module computes y differently from its statements one by one"]),
         ({"unlike": ("y",)}, False, ["onnxruntime computes y differently when asked for intermediate values"]),
         ({"steps": 0}, False, ["the file gives no value that the network has"]),
         ({"worst": None}, False, ["the file gives no value that the network has"]),

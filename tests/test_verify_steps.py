@@ -235,7 +235,7 @@ def test_a_module_that_is_wrong_as_a_whole_does_not_pass(monkeypatch: pytest.Mon
     assert not report.ok
     assert steps_of(report).culprit is None
     assert steps_of(report).astray == ("head", "ranked")
-    assert any("differently from its statements run one by one" in line for line in report.lines())
+    assert any("differently from its statements one by one" in line for line in report.lines())
 
 
 def test_a_run_that_is_not_the_one_compared_proves_nothing(

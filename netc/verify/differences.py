@@ -114,7 +114,7 @@ class StepsReport(msgspec.Struct, frozen=True):
     outputs: those that the steps end in. culprit: the first statement that makes something else from equal inputs;
     worst: what is nearest to its tolerance. parts: what differs end to end though what it is made from does not: where
     rounding decides. equals: what names other ones of exactly equal elements, which its operator leaves open. astray:
-    outputs that PyTorch's module as a whole computes differently from its statements run one by one; unlike: those that
+    outputs that PyTorch's module as a whole computes differently from its statements one by one; unlike: those that
     onnxruntime computes differently when asked for intermediate values.
     """
 
@@ -155,7 +155,7 @@ class StepsReport(msgspec.Struct, frozen=True):
             where, *more = self.culprit.lines()
             return [f"different results from equal inputs: {where}", *more]
         if self.astray:
-            return [f"PyTorch's module computes {few(self.astray)} differently from its statements run one by one"]
+            return [f"PyTorch's module computes {few(self.astray)} differently from its statements one by one"]
         if self.unlike:
             return [f"onnxruntime computes {few(self.unlike)} differently when asked for intermediate values"]
         return ["the file gives no value that the network has"]
@@ -175,7 +175,7 @@ class LayersReport(msgspec.Struct, frozen=True):
 
     first: the first that differs by more than its tolerance; worst: the one nearest to its tolerance, or farthest past
     it; absent: statements without a value of that name on the other side; astray: outputs that PyTorch's module as a
-    whole computes differently from its statements run one by one, so that its code is at fault and no operator.
+    whole computes differently from its statements one by one, so that its code is at fault and no operator.
     """
 
     compared: int
@@ -202,7 +202,7 @@ class LayersReport(msgspec.Struct, frozen=True):
         if self.astray:
             names = ", ".join(self.astray)
             return [
-                f"{head} and equal, but PyTorch's module computes {names} differently from its statements run one by one"
+                f"{head} and equal, but PyTorch's module computes {names} differently from its statements one by one"
             ]
         if self.worst is None:
             return [f"{head}: no intermediate value has the same name on both sides"]
