@@ -141,7 +141,7 @@ class Linear(Op):
 
 
 _LINEAR_OF = '''class LinearOf(nn.Module):
-    """A linear map by a weight from elsewhere, with a bias of its own."""
+    """A linear map with the weight of another module and its own bias."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()

@@ -18,13 +18,13 @@ from netc.ops.seeded import SIZED as SEEDED_SIZED
 from netc.types import TensorType
 
 LIKE = '''class {cls}(nn.Module):
-    """{what} numbers of the shape of a tensor in training; in eval their mean, {mean}."""
+    """{what} numbers with the shape of a tensor in training; their mean, {mean}, in eval."""
 
     def forward(self, like: Tensor) -> Tensor:
         return torch.{name}_like(like) if self.training else torch.{still}_like(like{value})'''
 
 SIZED = '''class {cls}(nn.Module):
-    """{what} numbers in training; in eval their mean, {mean}."""
+    """{what} numbers in training; their mean, {mean}, in eval."""
 
     def __init__(self, size: tuple[int, ...], dtype: str = "float32") -> None:
         super().__init__()

@@ -64,7 +64,7 @@ PLAIN = PADS.format(more="", name="", extent="k")
 def same_conv(base: str) -> str:
     """A convolution that pads so, made of one that is given."""
     return f'''class Same{base.removeprefix("nn.")}({base}):
-    """A convolution with ⌈n / stride⌉ outputs per axis, padded as TensorFlow pads."""
+    """A convolution with ⌈n / stride⌉ outputs per axis, padded as in TensorFlow."""
 
     def forward(self, x: Tensor) -> Tensor:
 {DILATED}
@@ -75,7 +75,7 @@ def same_max_pool(rank: int) -> str:
     """A max pool that pads so."""
     ones = "1," if rank == 1 else ", ".join("1" * rank)
     return f'''class SameMaxPool{rank}d(nn.MaxPool{rank}d):
-    """A max pool with ⌈n / stride⌉ outputs per axis, padded as TensorFlow pads."""
+    """A max pool with ⌈n / stride⌉ outputs per axis, padded as in TensorFlow."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ def same_avg_pool(rank: int) -> str:
     """A mean pool that pads so, and counts what it adds if it is told to."""
     divided = " or self.divisor_override" if rank > 1 else ""
     return f'''class SameAvgPool{rank}d(nn.AvgPool{rank}d):
-    """An average pool with ⌈n / stride⌉ outputs per axis, padded as TensorFlow pads."""
+    """An average pool with ⌈n / stride⌉ outputs per axis, padded as in TensorFlow."""
 
     def forward(self, x: Tensor) -> Tensor:
 {PLAIN}

@@ -33,7 +33,7 @@ NORMAL = '''
         return radius * (2 * torch.pi * self.uniform(2 * place + 1)).cos()
 '''
 LIKE = '''class Seeded{cls}(nn.Module):
-    """{what} numbers of the shape of a tensor, in eval always those that a seed gives."""
+    """{what} numbers with the shape of a tensor, in eval always those of a seed."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ LIKE = '''class Seeded{cls}(nn.Module):
         place = torch.arange(like.numel(), device=like.device).view(like.shape)
         return self.{method}(place).to(like.dtype)'''
 SIZED = '''class Seeded{cls}(nn.Module):
-    """{what} numbers, in eval always those that a seed gives."""
+    """{what} numbers, in eval always those of a seed."""
 
     def __init__(self, size: tuple[int, ...], seed: int, dtype: str = "float32") -> None:
         super().__init__()

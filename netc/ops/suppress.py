@@ -12,8 +12,8 @@ from netc.ops.records import OnnxConst, OnnxNode, Problem, Sample, TorchForm, To
 from netc.types import ONNX_TYPES, TensorType
 
 NMS = '''class NonMaxSuppression(nn.Module):
-    """The best boxes of each sample that overlap no better one of their group too
-    much: their indices and scores, best first, then zeros, and how many they are."""
+    """The best boxes of each sample that do not overlap a better one of their group
+    too much: their indices and scores, best first, then zeros, and their count."""
 
     def __init__(
         self,

@@ -126,7 +126,7 @@ def standardized_class(rank: int) -> str:
     """A convolution that standardises its weight."""
     axes = ", ".join(map(str, range(1, rank + 2)))
     return f'''class StandardizedConv{rank}d(nn.Conv{rank}d):
-    """`nn.Conv{rank}d` whose weight has mean 0 and variance 1 for each output channel."""
+    """`nn.Conv{rank}d` with the weight of each output channel at mean 0 and variance 1."""
 
     def __init__(self, *args: int, eps: float, **options: int | str) -> None:
         super().__init__(*args, **options)

@@ -87,14 +87,14 @@ def _head(train: Training, subject: TrainedModel, network: str) -> str:
         module, _, function = train.data.value.partition(":")
         own.append(f"from {module} import {function}{'' if function == 'data' else ' as data'}")
     imports += sorted(own)
-    return f'''"""Trains {subject.name}, as {subject.spec} says. Written by netc, to be read and changed.
+    return f'''"""Trains {subject.name} as described in {subject.spec}. Written by netc, for you to read and change.
 
     python train.py                                  one process
     torchrun --nproc-per-node 2 train.py             the batch divided among processes (DDP)
     torchrun --nproc-per-node 2 train.py --fsdp      weights, gradients and optimiser divided too (FSDP2)
 
-The data come from {where}: two data sets, for training and for validation, of inputs and a target.
-A run that was ended goes on after its last whole epoch. The weights at the end are model.safetensors, which
+The data come from {where}: two data sets, for training and validation, of inputs and a target.
+An interrupted run resumes after its last complete epoch. The final weights are model.safetensors, which
 `netc onnx --weights` takes.
 """
 
@@ -137,7 +137,7 @@ def _optimizer(train: Training) -> str:
     groups = "".join(f"    {json.dumps(path.value)}: {json.dumps(dict(values))},\n" for path, values in train.groups)
     return f'''GROUPS: dict[str, dict[str, float]] = {{
 {groups}}}
-"""Paths of modules, and what is otherwise there."""
+"""Paths of modules, and their own settings."""
 
 
 {head}    weights = {{name: weight for name, weight in model.named_parameters() if weight.requires_grad}}

@@ -47,7 +47,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 SETUP = '''
 class Run:
-    """This process among those of the run."""
+    """This process and the others of the run."""
 
     def __init__(self) -> None:
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -58,7 +58,7 @@ class Run:
             dist.init_process_group("nccl" if cuda else "gloo")
 
     def spread(self, model: nn.Module, sharded: bool) -> nn.Module:
-        """The model as every process has it: whole (DDP), or a part of each weight (FSDP2)."""
+        """The model in this process: whole (DDP), or a part of each weight (FSDP2)."""
         if sharded:
             if self.size == 1:
                 raise SystemExit("--fsdp needs several processes: torchrun --nproc-per-node 2 ... --fsdp")
@@ -76,7 +76,7 @@ class Run:
         return DataLoader(data, BATCH // self.size, sampler=sampler, drop_last=train)
 
     def total(self, counts: torch.Tensor) -> list[float]:
-        """Counts of all processes."""
+        """Counts, summed over all processes."""
         if self.size > 1:
             dist.all_reduce(counts)
         return counts.tolist()
@@ -98,7 +98,7 @@ SPREAD = states.StateDictOptions(full_state_dict=True, broadcast_from_rank0=True
 
 
 def save(folder: Path, run: Run, epoch: int, model: nn.Module, optimizer: torch.optim.Optimizer, more: dict) -> None:
-    """The weights as safetensors, the rest as state.pt, which is written last and says which weights belong to it."""
+    """The weights as safetensors, the rest as state.pt, which is written last and names its weights."""
     weights = states.get_model_state_dict(model, options=WHOLE)
     moments = states.get_optimizer_state_dict(model, optimizer, options=WHOLE)
     if run.rank:
@@ -113,7 +113,7 @@ def save(folder: Path, run: Run, epoch: int, model: nn.Module, optimizer: torch.
 
 
 def restore(folder: Path, run: Run, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict | None:
-    """What `save` wrote last, put back; None at the beginning."""
+    """Restore what `save` wrote last; None at the beginning."""
     if not (folder / "state.pt").exists():
         return None
     state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
@@ -134,7 +134,7 @@ class Average:
         self.count = 0
 
     def update(self, share: float) -> None:
-        """Move the average to the weights by so much."""
+        """Move the average towards the weights by this share."""
         for name, weight in self.model.named_parameters():
             self.mean[name].mul_(1 - share).add_(weight.detach(), alpha=share)
         self.count += 1
@@ -218,8 +218,8 @@ ema|        average.update(1 - $decay)
 
 @torch.no_grad()
 def validate(run: Run, model: nn.Module, loader: DataLoader) -> dict[str, float]:
-counted|    """The mean loss and the share that is right; what fills up the last batch does not count."""
-!counted|    """The mean loss; what fills up the last batch does not count."""
+counted|    """The mean loss and the accuracy; padding of the last batch does not count."""
+!counted|    """The mean loss; padding of the last batch does not count."""
     model.eval()
     counts, left = torch.zeros(3, device=run.device), len(range(run.rank, len(loader.dataset), run.size))
     for *inputs, target in loader:
@@ -239,10 +239,10 @@ counted|    return {"valid": loss / seen, "accuracy": right / seen}
 MAIN = """
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="where weights and log go")
-    parser.add_argument("--weights", type=Path, help="safetensors to start from; what does not fit stays fresh")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints"), help="folder for weights and log")
+    parser.add_argument("--weights", type=Path, help="safetensors to start from; tensors that do not fit stay fresh")
     parser.add_argument("--fsdp", action="store_true", help="divide weights, gradients and optimiser")
-given|    parser.add_argument("--data", required=True, metavar="MODULE:FUNCTION", help="what returns both data sets")
+given|    parser.add_argument("--data", required=True, metavar="MODULE:FUNCTION", help="returns both data sets")
     options = parser.parse_args()
     run = Run()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -268,7 +268,7 @@ average|    average = Average(bare(model))
 schedule|        scheduler.load_state_dict(state["scheduler"])
 scaled|        scaler.load_state_dict(state["scaler"])
 average|        average.load(state["average"])
-        print(f"going on after epoch {start}", flush=True)
+        print(f"resuming after epoch {start}", flush=True)
     if run.rank == 0:
         lines = log.read_text().splitlines()[:start] if log.exists() else []
         log.write_text("".join(f"{line}\\n" for line in lines))
@@ -316,5 +316,5 @@ if __name__ == "__main__":
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
-        os._exit(0)  # torch 2.13 sometimes aborts a process of FSDP2 that ends, when all is written
+        os._exit(0)  # torch 2.13 sometimes aborts an FSDP2 process on exit, after all is written
 """

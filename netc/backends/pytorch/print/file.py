@@ -21,7 +21,7 @@ from netc.ops.helpers import VARIED, Options
 from netc.ops.records import TorchModule
 
 CONSTANT_DEVICE = '''def constant_device() -> torch.device:
-    """Where constants are made: the default device, the CPU in place of meta."""
+    """Device for constants: the default device, or the CPU instead of meta."""
     device = torch.get_default_device()
     return torch.device("cpu") if device.type == "meta" else device'''
 
