@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import onnx
 import pytest
 from click.testing import CliRunner, Result
@@ -124,3 +126,46 @@ def test_a_closed_standard_output_is_no_fault_of_netc(line: str, folder: Path) -
     )
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    with click.Context(command) as context:
+        for name in command.list_commands(context):
+            member = command.get_command(context, name)
+            assert member is not None
+            yield from _commands(member, (*path, name))
+
+
+COMMANDS = dict(_commands(cli))
+NUMBERS = [
+    (path, option.opts[-1])
+    for path, command in COMMANDS.items()
+    for option in command.params
+    if isinstance(option, click.Option) and isinstance(option.type, click.IntRange | click.FloatRange)
+]
+OUTPUTS = [(path, o.opts[-1]) for path, command in COMMANDS.items() for o in command.params if "--output" in o.opts]
+
+
+@pytest.mark.parametrize(("path", "option"), NUMBERS, ids=str)
+def test_what_is_no_number_of_its_range_is_refused(path: tuple[str, ...], option: str) -> None:
+    for value in ("nan", "inf", "-inf", "1e400", "-1", "word", "", "0x10"):
+        result = CliRunner().invoke(cli, [*path, option, value])
+        assert result.exit_code == 2, (value, result.output)
+        assert f"'{option}'" in result.stderr, (value, result.stderr)
+
+
+@pytest.mark.parametrize(("path", "option"), OUTPUTS, ids=str)
+def test_an_empty_name_of_an_output_is_refused(path: tuple[str, ...], option: str, folder: Path) -> None:
+    result = CliRunner().invoke(cli, [*path, option, ""])
+    assert result.exit_code == 2
+    assert "the name is empty" in result.stderr
+    assert [one.name for one in folder.iterdir()] == ["s.yaml"]
+
+
+def test_a_seed_is_one_that_every_library_takes() -> None:
+    assert run(f"weights init s.yaml -o w.safetensors --seed {2**63 - 1}").exit_code == 0
+    assert run(f"verify s.yaml --seed {2**63 - 1}").exit_code == 0
+    assert run(f"verify s.yaml --seed {2**63}").exit_code == 2

@@ -84,19 +84,39 @@ def one_spec(wrapped: Decorated) -> Decorated:
     return click.argument("spec", type=SPEC)(sized_choices(wrapped))
 
 
+class _Output(click.types.StringParamType):
+    """Where something is written: an empty name, as an unset variable of a shell gives it, would be this folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty", param, ctx)
+        return value
+
+
+OUTPUT = _Output()
+
+
 def text_output(what: str, required: bool = False) -> Callable[[Decorated], Decorated]:
     """The option -o of what may go to standard output (`-`)."""
-    return click.option("-o", "--output", "target", metavar="PATH", required=required, callback=_stream, help=what)
+    return click.option(
+        "-o", "--output", "target", type=OUTPUT, metavar="PATH", required=required, callback=_stream, help=what
+    )
 
 
 def file_output(what: str) -> Callable[[Decorated], Decorated]:
     """The option -o of what needs a file."""
-    return click.option("-o", "--output", "target", metavar="PATH", required=True, callback=_no_stream, help=what)
+    return click.option(
+        "-o", "--output", "target", type=OUTPUT, metavar="PATH", required=True, callback=_no_stream, help=what
+    )
 
 
 def one_file_output(what: str) -> Callable[[Decorated], Decorated]:
     """The option -o of what may go to standard output (`-`) where it is one file; `file_to_write` takes it."""
-    return click.option("-o", "--output", "target", metavar="PATH", required=True, callback=_stream, help=what)
+    return click.option(
+        "-o", "--output", "target", type=OUTPUT, metavar="PATH", required=True, callback=_stream, help=what
+    )
 
 
 def as_json(wrapped: Decorated) -> Decorated:
@@ -167,6 +187,17 @@ class Real(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number", param, ctx)
         return number
+
+
+SEED = click.IntRange(min=0, max=2**63 - 1)
+"""A seed that every library takes."""
+
+MOST_RUNS = 1_000_000
+
+
+def times(least: int) -> click.IntRange:
+    """How often something is done: more often than MOST_RUNS is a slip, which would never end."""
+    return click.IntRange(min=least, max=MOST_RUNS)
 
 
 THREADS = click.IntRange(min=1, max=8 * (os.cpu_count() or 1))

@@ -15,7 +15,7 @@ from netc.bench.subjects import MODULES
 from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import THREADS, Real, as_json, sized_choices
+from netc.cli.options import SEED, THREADS, Real, as_json, sized_choices, times
 from netc.cli.output import print_json
 from netc.cli.progress import stages
 from netc.cli.spec import compile_or_fail
@@ -51,7 +51,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     help=f"Any of {','.join(MODULES)} and paths of ONNX files; by default all a SPEC allows; `none` for netc alone.",
 )
 @click.option("--batch", "batches", metavar="1,8,32", callback=_read_batches, help="Batch sizes; 1 by default.")
-@click.option("--runs", type=click.IntRange(min=1), help="Rounds per batch size; each runs every contender once.")
+@click.option("--runs", type=times(1), help="Rounds per batch size; each runs every contender once.")
 @click.option(
     "--duration",
     type=Real(min=0),
@@ -59,9 +59,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     show_default=True,
     help="Seconds per batch size, unless --runs is given; at least 3 rounds.",
 )
-@click.option(
-    "--warmup", type=click.IntRange(min=0), default=3, show_default=True, help="Warm-up runs, which are not counted."
-)
+@click.option("--warmup", type=times(0), default=3, show_default=True, help="Warm-up runs, which are not counted.")
 @click.option(
     "--provider",
     type=click.Choice(get_args(Provider)),
@@ -70,7 +68,7 @@ def _read_against(ctx: click.Context, param: click.Parameter, text: str | None) 
     help="Where to run; PyTorch runs there too.",
 )
 @click.option("--threads", type=THREADS, help="CPU threads; by default, each library chooses.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--profile", is_flag=True, help="Time each node and block of netc's file, at the largest batch.")
 @click.option(
     "--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many nodes --profile shows."

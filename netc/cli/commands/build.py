@@ -11,7 +11,7 @@ import msgspec
 
 from netc.api import Network
 from netc.cli.onnx_options import onnx_options, read_onnx_options
-from netc.cli.options import as_json, file_output, one_spec
+from netc.cli.options import SEED, as_json, file_output, one_spec
 from netc.cli.output import print_json
 from netc.cli.picture import drawing
 from netc.cli.progress import stages
@@ -23,7 +23,7 @@ from netc.pipeline import Built, build
 @one_spec
 @file_output("The directory to write to; created if missing.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use instead of fresh ones.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
+@click.option("--seed", type=SEED, help="Seed of fresh weights; 0 by default.")
 @click.option("--no-verify", "unverified", is_flag=True, help="Do not compare PyTorch and ONNX Runtime.")
 @onnx_options()
 @as_json

@@ -10,7 +10,7 @@ import click
 
 from netc.artifacts import staged
 from netc.backends.diagram import PAGES, WRITERS, Options, Picture
-from netc.cli.options import one_spec, text_output
+from netc.cli.options import Real, one_spec, text_output
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
 from netc.cli.windows import draw_layer, window_options
@@ -91,7 +91,7 @@ def _read_page(ctx: click.Context, param: click.Parameter, text: str | None) -> 
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Real(min=0, min_open=True),
     default=60.0,
     show_default=True,
     help="Seconds that Graphviz may take.",

@@ -10,7 +10,7 @@ from netc.artifacts import staged
 from netc.backends.diagram import WRITERS, Options
 from netc.backends.diagram.beside import beside
 from netc.cli.completion import SPEC
-from netc.cli.options import as_json, sized_choices
+from netc.cli.options import OUTPUT, as_json, sized_choices
 from netc.cli.output import print_json
 from netc.cli.picture import drawing
 from netc.cli.spec import compile_or_fail
@@ -28,7 +28,12 @@ TROUBLE = 2
 @click.argument("second", metavar="SPEC", type=SPEC)
 @sized_choices
 @click.option(
-    "-o", "--output", "target", metavar="PATH", help=f"Draw both, differences marked; ends in {', '.join(ENDINGS)}."
+    "-o",
+    "--output",
+    "target",
+    type=OUTPUT,
+    metavar="PATH",
+    help=f"Draw both, differences marked; ends in {', '.join(ENDINGS)}.",
 )
 @as_json
 def command(

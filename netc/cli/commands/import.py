@@ -11,7 +11,7 @@ import msgspec
 
 from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
-from netc.cli.options import as_json
+from netc.cli.options import OUTPUT, as_json
 from netc.cli.output import print_json
 from netc.cli.progress import steps
 from netc.importing.candidates import NamesMode
@@ -24,7 +24,12 @@ _SHAPE = re.compile(r"((?P<name>.+)=)?(?P<sizes>\d+(x\d+)*)", re.ASCII)
 @guarded
 @click.argument("source", metavar="FILE", type=SPEC)
 @click.option(
-    "-o", "--output", "target", metavar="DIRECTORY", help="The directory for the spec, the weights and the report."
+    "-o",
+    "--output",
+    "target",
+    type=OUTPUT,
+    metavar="DIRECTORY",
+    help="The directory for the spec, the weights and the report.",
 )
 @click.option(
     "--names",

@@ -10,7 +10,7 @@ import msgspec
 from netc.backends.onnx import OnnxOptions, cpu_only, write_onnx, write_onnx_fresh
 from netc.cli.commands.weights.options import shard_size
 from netc.cli.onnx_options import onnx_options, read_onnx_options
-from netc.cli.options import one_file_output, one_spec
+from netc.cli.options import SEED, one_file_output, one_spec
 from netc.cli.output import file_to_write
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
@@ -23,7 +23,7 @@ NAMED = 5
 @one_spec
 @one_file_output("The ONNX file to write; - is standard output, with --single-file.")
 @click.option("--weights", metavar="W.safetensors", help="Weights to use, as named in the module's state_dict.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of fresh weights; 0 by default.")
+@click.option("--seed", type=SEED, help="Seed of fresh weights; 0 by default.")
 @click.option(
     "--provider",
     type=click.Choice(("cpu", "cuda")),

@@ -12,7 +12,7 @@ import msgspec
 
 from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
-from netc.cli.options import Real, as_json, choices, file_output
+from netc.cli.options import SEED, Real, as_json, choices, file_output, times
 from netc.cli.output import finite, print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.progress import steps
@@ -56,8 +56,8 @@ CALIBRATING = ("evaluate", "samples", "method", "keep", "symmetric")
     multiple=True,
     help="Compare on these inputs too; given as for `netc run`.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
-@click.option("--runs", type=click.IntRange(min=1), default=2, show_default=True, help="Random inputs at each size.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed for random numbers.")
+@click.option("--runs", type=times(1), default=2, show_default=True, help="Random inputs at each size.")
 @click.option("--tolerance", type=Real(min=0), metavar="SHARE", help="As for `netc verify`.")
 @click.option("--single-file", "single", is_flag=True, help="Put the weights into the ONNX file, up to 2 GiB.")
 @as_json

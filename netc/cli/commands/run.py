@@ -13,7 +13,7 @@ import msgspec
 from netc.cli.completion import SPEC
 from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import THREADS, as_json, choices
+from netc.cli.options import OUTPUT, SEED, THREADS, as_json, choices, times
 from netc.cli.output import print_json
 from netc.cli.preprocess import preprocess_options
 from netc.cli.spec import compile_or_fail
@@ -40,10 +40,8 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, ShownTensor, read_
     show_default=True,
     help="Where to run; cuda and tensorrt fail if any part would run on the CPU, auto chooses and says so.",
 )
-@click.option(
-    "--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Timed runs, after one that is not timed."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for random numbers.")
+@click.option("--runs", type=times(1), default=5, show_default=True, help="Timed runs, after one that is not timed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed for random numbers.")
 @click.option("--threads", type=THREADS, help="CPU threads per node; by default, onnxruntime chooses.")
 @click.option("--io-binding", is_flag=True, help="Keep inputs and outputs on the device, so that times exclude copies.")
 @click.option("--cuda-graph", is_flag=True, help="Launch the whole model as one CUDA graph; implies --io-binding.")
@@ -53,7 +51,7 @@ from netc.run import Preprocess, Provider, RunPlan, Settings, ShownTensor, read_
 @click.option(
     "--top", type=click.IntRange(min=1), help="How many of the most probable classes to print; 5 for a picture."
 )
-@click.option("--output", metavar="OUT.npz", help="Save the outputs.")
+@click.option("--output", type=OUTPUT, metavar="OUT.npz", help="Save the outputs.")
 @click.option("--print", "print_", is_flag=True, help="Print inputs, weights and outputs as small arrays; on the CPU.")
 @click.option("--layers", is_flag=True, help="With --print: the output of every layer as well, after its weights.")
 @as_json

@@ -8,7 +8,7 @@ import click
 
 from netc.cli.axes import read_axes, spec_source
 from netc.cli.completion import SPEC
-from netc.cli.options import as_json, bindings, plugins
+from netc.cli.options import SEED, as_json, bindings, plugins, times
 from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.explore.condition import read_condition
@@ -28,8 +28,8 @@ SHOWN = ("parameters", "macs", "activations")
 @click.option("--where", metavar="CONDITION", help="What must hold: macs < 300e6 and head.H == 7.")
 @click.option("--maximize", metavar="EXPRESSION", help="Expression to maximise.")
 @click.option("--minimize", metavar="EXPRESSION", help="Expression to minimise.")
-@click.option("--trials", type=click.IntRange(min=1), default=2000, show_default=True, help="Most networks to compile.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of Optuna's search.")
+@click.option("--trials", type=times(1), default=2000, show_default=True, help="Most networks to compile.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of Optuna's search.")
 @bindings("--size")
 @plugins
 @as_json

@@ -11,7 +11,7 @@ import click
 from netc.bench.plot import check_plot
 from netc.cli.axes import read_axes, spec_source
 from netc.cli.completion import SPEC
-from netc.cli.options import THREADS, as_json, bindings, file_output
+from netc.cli.options import SEED, THREADS, as_json, bindings, file_output, times
 from netc.cli.output import print_json
 from netc.cli.progress import progress
 from netc.explore.engines import Engine, Pool, RayCluster, here
@@ -55,11 +55,9 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
 @click.option("--engine", type=click.Choice(["pool", "ray"]), default="pool", show_default=True)
 @click.option("--jobs", "-j", type=THREADS, help="Processes in the pool; one per CPU core by default.")
 @click.option("--address", metavar="HOST:PORT", help="Address of a Ray cluster; this machine by default.")
-@click.option("--runs", type=click.IntRange(min=3), default=20, show_default=True, help="Rounds per measured latency.")
+@click.option("--runs", type=times(3), default=20, show_default=True, help="Rounds per measured latency.")
 @click.option("--threads", type=THREADS, default=1, show_default=True, help="CPU threads of each run.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --sample and of weights."
-)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of --sample and of weights.")
 @click.option("--plugin", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
 @click.option(
     "--allow-imports", "imports", metavar="DIR", type=click.Path(exists=True, file_okay=False), multiple=True,

@@ -10,7 +10,7 @@ import msgspec
 
 from netc.cli.guard import guarded
 from netc.cli.onnx_options import onnx_options, read_onnx_options, refuse_onnx_options
-from netc.cli.options import Real, as_json, one_spec
+from netc.cli.options import SEED, Real, as_json, one_spec, times
 from netc.cli.output import finite, print_json
 from netc.cli.progress import steps
 from netc.cli.spec import compile_or_fail
@@ -22,14 +22,14 @@ from netc.verify.against import computed_in
 @guarded
 @one_spec
 @click.option("--weights", metavar="W.safetensors", help="Weights to load into both; fresh ones by default.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and input.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of weights and input.")
 @click.option(
     "--against",
     metavar="OTHER.onnx",
     help="Compare with this ONNX file instead; without --weights, its own are used, by name.",
 )
 @click.option("--layers", is_flag=True, help="Compare every intermediate value and name the first that differs.")
-@click.option("--runs", type=click.IntRange(min=2), default=2, show_default=True, help="Random inputs at each size.")
+@click.option("--runs", type=times(2), default=2, show_default=True, help="Random inputs at each size.")
 @click.option(
     "--tolerance",
     type=Real(min=0),

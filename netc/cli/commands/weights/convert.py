@@ -10,7 +10,7 @@ import click
 
 from netc.artifacts import staged
 from netc.cli.commands.weights.options import read_tensors, shard_size, state_key
-from netc.cli.options import as_json, choices, one_file_output
+from netc.cli.options import SEED, as_json, choices, one_file_output
 from netc.cli.output import file_to_write, print_json
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
@@ -74,7 +74,7 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     "--match", "by_form", is_flag=True, help="With --for: match tensors by order and shape, and print the rules found."
 )
 @click.option("--adapt-input", is_flag=True, help="With --for: adapt a first convolution of 3 input channels.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of fresh tensors.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of fresh tensors.")
 @click.option("--allow-non-finite", is_flag=True, help="Accept infinite and NaN values.")
 @choices
 @as_json

@@ -6,7 +6,7 @@ import click
 
 from netc.artifacts import staged
 from netc.cli.commands.weights.options import shard_size
-from netc.cli.options import one_file_output, one_spec
+from netc.cli.options import SEED, one_file_output, one_spec
 from netc.cli.output import file_to_write
 from netc.cli.progress import progress
 from netc.cli.spec import compile_or_fail
@@ -19,7 +19,7 @@ from netc.weights.check import counted
 @click.command("init", short_help="Write fresh weights.")
 @one_spec
 @one_file_output("The safetensors file to write; - is standard output.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the random numbers.")
 @click.option("--dtype", type=click.Choice(FLOATS), help="The type of all floating-point tensors.")
 @shard_size
 def command(
