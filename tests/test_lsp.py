@@ -125,7 +125,7 @@ HOVERS = [
     ("wid|th: 8", ["**width** · argument = `8`, here `8`"]),
     ("body: un|it", ["**unit** · block", "`k` = `3`"]),
     ("k=5 @st|em", ["**stem** · statement", "N×16×32×32 · 448 params"]),
-    ("import: {s|e", ["netc:squeeze_excite", "Channels weighed"]),
+    ("import: {s|e", ["netc:squeeze_excite", "Channels weighted"]),
     ("@part.de|ep", ["**deep** · statement"]),
     ("inp|uts: {image", ["**inputs**", "Name → shape"]),
     ("ima|ge: [N", ["input N×3×32×32"]),

@@ -228,9 +228,7 @@ def test_lengths_are_positive_numbers(values: Any, text: str) -> None:
 
 def test_anchors_need_a_map() -> None:
     op = make("anchors", sizes=8, stride=4)
-    assert [p.message for p in findings(op)] == [
-        "anchors needs like=@features, the feature map whose cells they are placed around"
-    ]
+    assert [p.message for p in findings(op)] == ["anchors needs like=@features, the feature map to place them on"]
     assert [p.code for p in findings(op, tensor(2, 4, 4))] == ["rank-mismatch"]
     assert [p.code for p in findings(op, tensor(1, 2, 4, 4, dtype="int64"))] == ["dtype-mismatch"]
 
@@ -341,7 +339,7 @@ def test_only_boxes_inside_learn() -> None:
 
 def test_edges_need_an_image() -> None:
     op = make("clip_boxes")
-    assert [p.message for p in findings(op, tensor(3, 4))] == ["clip_boxes needs like=@image, at whose edges it cuts"]
+    assert [p.message for p in findings(op, tensor(3, 4))] == ["clip_boxes needs like=@image, the image to clip to"]
     assert [(p.code, p.at) for p in findings(op, tensor(3, 4), tensor(3, 4, 4))] == [("rank-mismatch", 1)]
     assert [(p.code, p.at) for p in findings(op, tensor(3, 5), tensor(1, 3, 4, 4))] == [("shape-mismatch", 0)]
     assert [p.code for p in findings(op, tensor(3, 4, dtype="int64"), tensor(1, 3, 4, 4))] == ["dtype-mismatch"]
@@ -449,7 +447,7 @@ def test_a_network_with_boxes_of_every_kind_passes_verify() -> None:
         (
             "anchors 32 stride=8",
             "anchors 32 stride=8",
-            "anchors needs like=@features, the feature map whose cells they are placed around",
+            "anchors needs like=@features, the feature map to place them on",
         ),
         ("anchors 32 stride=8 @f", "anchors 32 stride=8 @f", "`anchors` takes 0 inputs, not 1"),
         ("decode_boxes @f @f", "@f", "decode_boxes takes boxes …×4, not N×4×h×w"),

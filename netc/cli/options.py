@@ -57,7 +57,7 @@ def sized_choices(wrapped: Decorated) -> Decorated:
 
 
 def _import_folders(wrapped: Decorated) -> Decorated:
-    words = "A folder that specs may import from besides their own and those below it; may be repeated."
+    words = "Another folder that specs may import from, besides their own and those below; may be repeated."
     return click.option(
         "--allow-imports",
         metavar="DIR",

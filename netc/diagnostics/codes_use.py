@@ -172,7 +172,7 @@ USE_CODES = (
         "cuda-fallback",
         "error",
         "A part of the model would run on the CPU",
-        "ONNX Runtime's CUDA provider has no kernels for the nodes named; `netc ops OP` tells where an operator runs.",
+        "ONNX Runtime's CUDA provider has no kernels for the nodes named; `netc ops OP` shows where an operator runs.",
         "",
         "use `--provider cpu`, or change these operators.",
     ),
@@ -188,7 +188,7 @@ USE_CODES = (
         "bad-plugin",
         "error",
         "A plugin cannot be used",
-        "It cannot be imported, registers no operator or one whose name is taken, or one of its operators raises.",
+        "It cannot be imported, registers no operator or one with a taken name, or one of its operators raises.",
         "",
         "this is for the author of the plugin to fix.",
     ),
@@ -293,7 +293,7 @@ USE_CODES = (
         "Its code raises an error when it is built, loads its weights or runs. This is a bug in netc, or in an "
         "operator of a plugin.",
         "",
-        "please report the spec and the message; `netc torch` writes the module, whose line the message names.",
+        "please report the spec and the message; `netc torch` writes the module; the message names the line.",
     ),
     CodeInfo(
         "torch-unsupported",

@@ -59,7 +59,7 @@ def json_schema() -> Schema:
         "let": _said("Values derived from others, by name.", _map(_EXPRESSION)),
         "net": _said("What is computed: named statements, a chain, or one line.", body),
         "outputs": _said("Name → tensor. Without it, the last statement is the output.", _map(_ref("output"), _NAME)),
-        "shared": _said("Modules whose weights exist once.", _map(_ref("statement"))),
+        "shared": _said("Modules with shared weights.", _map(_ref("statement"))),
         "checks": _said("Expressions that must hold.", {"type": "array", "items": _ref("check")}),
         "class": _said("The name of the PyTorch class.", {"type": "string", "pattern": r"^[A-Z]\w*$"}),
     }

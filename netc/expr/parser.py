@@ -321,7 +321,7 @@ class _Parser:
             if self.next.text == ",":
                 self.take()
         if not only or not names or self.next.text != "in" or not set(names).isdisjoint((*CONSTANTS, *KEYWORDS)):
-            raise self.problem(sign, "this is not a list", "write `(8*i for i in 1..4)`, alone in its parentheses")
+            raise self.problem(sign, "this is not a list", "write `(8*i for i in 1..4)` in its own parentheses")
         self.take()
         iterable, height = self.part(ranges=True), max(height, self.height)
         condition = None

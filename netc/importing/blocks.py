@@ -33,7 +33,7 @@ def compose(root: Part, graph: Graph, split: Collection[str] = ()) -> list[Templ
             cls, modules = todo[0]
             now = [module for module in modules if _is_ready(module)]
             if not now:
-                raise Refused("modules that hold one another")
+                raise Refused("modules that contain one another")
             ready = [(cls, now)]
             todo = [(c, [m for m in ms if m not in now]) if c == cls else (c, ms) for c, ms in todo]
         else:

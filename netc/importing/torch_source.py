@@ -134,7 +134,7 @@ def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "
     except NoSizes:
         if wishes.sizes == "fixed":
             raise
-        note("the module takes no sizes but those of the example")
+        note("the module accepts only the sizes of the example")
         return _imported(module, inputs, msgspec.structs.replace(wishes, sizes="fixed"), told, note)
 
 

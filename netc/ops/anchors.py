@@ -108,9 +108,7 @@ class Anchors(Op):
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if len(x) != 1:
-            yield Problem(
-                "bad-argument", "anchors needs like=@features, the feature map whose cells they are placed around"
-            )
+            yield Problem("bad-argument", "anchors needs like=@features, the feature map to place them on")
         for t in x:
             yield from need_rank(self, t, 4)
             yield from need_float(self, t)

@@ -205,7 +205,7 @@ class ClipBoxes(Op):
     def check(self, *x: TensorType) -> Iterator[Problem]:
         yield from need_boxes(self, x[0])
         if len(x) != 2:
-            yield Problem("bad-argument", "clip_boxes needs like=@image, at whose edges it cuts")
+            yield Problem("bad-argument", "clip_boxes needs like=@image, the image to clip to")
         for at, t in enumerate(x[1:], 1):
             yield from need_rank(self, t, 4, at=at)
 

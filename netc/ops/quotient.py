@@ -72,7 +72,7 @@ class Div(_Arithmetic):
             return
         dtype = self.result_dtype(*x)
         if dtype == "bool":
-            yield Problem("dtype-mismatch", "div with `rounding_mode` does not take bool elements alone", 0)
+            yield Problem("dtype-mismatch", "div with `rounding_mode` does not take only bool elements", 0)
         if self.other == 0 and dtype not in FLOATS:
             yield Problem("bad-argument", "div with `rounding_mode` divides integers, so `other` is not 0", "other")
 

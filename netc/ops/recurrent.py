@@ -331,7 +331,7 @@ class Lstm(_Recurrent):
     batch_first: bool = _BATCH_FIRST
     dropout: float = _DROPOUT
     bidirectional: bool = _BIDIRECTIONAL
-    proj_size: int = attr("features of h where it is projected; 0 for no projection", default=0, minimum=0)
+    proj_size: int = attr("size of the projected h; 0 for no projection", default=0, minimum=0)
     lengths: Tensor = _LENGTHS
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

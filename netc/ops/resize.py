@@ -311,7 +311,7 @@ class Interpolate(Op):
         if self._may_copy(n, factor):
             least = ceil(1 / (factor - 1))
             message = f"PyTorch copies an axis of fewer than {least} elements, which {factor:g} does not enlarge"
-            helps = f"use --bind, or a size that is never so small, such as {least}*h"
+            helps = f"use --bind, or a size that is never that small, such as {least}*h"
             raise Unsupported(f"{message}, and ONNX does not: {helps}")
         return reaching(n, factor, size)
 

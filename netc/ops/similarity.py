@@ -91,7 +91,7 @@ class PairwiseDistance(_Compared):
     """(Σ |a − b + eps|ᵖ)^(1/p) along the last axis, with broadcasting (`torch.nn.PairwiseDistance`)."""
 
     p: float = attr("the exponent", default=2.0)
-    eps: float = attr("added to every difference, so that the gradient is finite where they are equal", default=1e-6)
+    eps: float = attr("added to every difference, to keep the gradient finite if they are equal", default=1e-6)
     keepdim: bool = attr("keep the last axis with size 1", default=False)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:

@@ -157,7 +157,7 @@ class Arange(Op):
 
     alone = "end"
     start: int = attr("the first number", default=0)
-    end: int = attr("where to stop, exclusive; `arange 8` has it alone")
+    end: int = attr("where to stop, exclusive; `arange 8` gives only this")
     step: int = attr("difference between neighbours, negative to count down", default=1)
     dtype: Word = attr("its element type", default="int64", words=(*WHOLE, *FLOATS))
 

@@ -86,7 +86,7 @@ def worst(
     told = f"{step} changes what is computed: {largest.output} differs by {largest.amount()}"
     if largest.rounding > LIMIT / ROUNDINGS:
         alone = f"{largest.measure} is {largest.rounding:.1e} without any step"
-        told += f"; but {alone}: where it is discontinuous, the comparison shows little"
+        told += f"; but {alone}: if it is discontinuous, the comparison shows little"
     raise failure("not-optimised", told)
 
 

@@ -94,7 +94,7 @@ def _training(
         columns = product.times * product.inner * product.columns
         assert isinstance(columns, int)
         data["im2col"] = types[0].width * columns
-        lines.append(f"and {data['im2col']:,} bytes of im2col where it is written out")
+        lines.append(f"and {data['im2col']:,} bytes of im2col if it is stored")
     return Fact("training", "\n".join(lines), data)
 
 

@@ -332,7 +332,7 @@ def _type(value: Any) -> TensorType:
     if kind != "tensor":
         kinds = {"seq": "a sequence of tensors", "map": "a map", "optional": "a tensor that may be absent"}
         told = kinds.get(kind, value.type)
-        raise failure("model-file", f"`{value.name}` of this model is {told}; netc runs models of tensors alone")
+        raise failure("model-file", f"`{value.name}` of this model is {told}; netc only runs models of tensors")
     shape = tuple(_size(value.name, axis, size) for axis, size in enumerate(value.shape))
     return TensorType(shape, _DTYPES.get(element, element))
 

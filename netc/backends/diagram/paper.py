@@ -46,7 +46,7 @@ def paper(view: View, paint: Paint, page: tuple[float, float], *, whole: bool = 
         scene = _Paper(view, paint, chain, blocks).scene(page)
         if smallest_text(scene, *page) > GAIN * size:
             best = scene
-            best.notes = ("some frames are closed, so that text on the page is larger; --expand '*' opens everything",)
+            best.notes = ("some frames are closed, to make text on the page larger; --expand '*' opens everything",)
     return best
 
 

@@ -107,7 +107,7 @@ def _constants(train: Training, subject: TrainedModel) -> str:
     lines = [f"EPOCHS, BATCH, SEED = {train.epochs}, {train.batch}, {train.seed}"]
     if train.folder is not None:
         if subject.picture is None:
-            raise Unsupported("`folder` needs a network whose only input is a picture of 1 or 3 channels")
+            raise Unsupported("`folder` needs a network with a single input, a picture of 1 or 3 channels")
         channels, height, width = subject.picture
         lines.append(
             f"FOLDER, MODE, SIZE = {train.folder.value!r}, {'RGB' if channels == 3 else 'L'!r}, ({width}, {height})"

@@ -64,7 +64,7 @@ def sharing_of(facts: Sequence[Fact], parameters: int) -> tuple[tuple[str, int],
     others = {fact.name: fact.data.get("parameters") for fact in facts}
     local, dense = others.get("without sharing (locally connected)"), others.get("fully connected")
     if local is None or dense is None:
-        raise Unpicturable("only a convolution is drawn beside what it would be without sharing")
+        raise Unpicturable("only a convolution is drawn beside its form without sharing")
     if isinstance(local, Dim) or isinstance(dense, Dim):
         raise UnboundSize(f"a picture needs numbers, not {dim_text(local)}")
     return ("locally connected", local), ("convolution", parameters), ("fully connected", dense)

@@ -61,7 +61,7 @@ def _read_measures(ctx: click.Context, param: click.Parameter, text: str) -> tup
 @click.option("--plugin", metavar="NAME", multiple=True, help="Load the operators of an installed plugin.")
 @click.option(
     "--allow-imports", "imports", metavar="DIR", type=click.Path(exists=True, file_okay=False), multiple=True,
-    help="A folder that specs may import from besides their own.",
+    help="Another folder that specs may import from.",
 )  # fmt: skip
 @as_json
 def command(

@@ -322,7 +322,9 @@ class Reader:
             try:
                 return array_of(tensor, folder)
             except ValueError as error:
-                raise Gap(f"its data are not of its type and shape: {error}", f"initializer {tensor.name}") from error
+                raise Gap(
+                    f"its data does not match its type and shape: {error}", f"initializer {tensor.name}"
+                ) from error
 
         return Held(tensor.name, OF_ONNX[tensor.data_type], tuple(tensor.dims), read)
 

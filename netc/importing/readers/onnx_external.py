@@ -29,7 +29,7 @@ def array_of(tensor: TensorProto, folder: Path) -> Any:
     size = prod(shape) * dtype.itemsize
     place = os.path.realpath(folder / about.get("location", ""))
     if not place.startswith(os.path.join(os.path.realpath(folder), "")):
-        raise Gap("its data lie outside the file's folder", f"initializer {tensor.name}")
+        raise Gap("its data is outside the file's folder", f"initializer {tensor.name}")
     try:
         with open_input(place) as file:
             there = os.fstat(file.fileno()).st_size

@@ -32,7 +32,7 @@ def evaluate(call: Call, arrays: Sequence[Any], opsets: Any) -> list[Any]:
     if call.op_type == "DequantizeLinear" and call.has(0) and call.has(1) and not call.get("block_size", 0):
         return [_dequantized(call, *arrays)]
     if COSTLY.fullmatch(call.op_type):
-        raise call.gap("it computes with constants alone")
+        raise call.gap("it computes with constants only")
     if any(attribute.HasField("g") or attribute.graphs for attribute in call.node.attribute):
         raise call.gap("it has a body of its own")
     names = list(dict.fromkeys(name for name in call.node.input if name))

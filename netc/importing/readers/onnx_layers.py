@@ -18,7 +18,7 @@ def pads_of(call: Call, rank: int) -> Any:
     if auto == "SAME_UPPER":
         return "same"
     if auto == "SAME_LOWER" and any(n != 1 for n in call.get("strides", [1])):
-        raise call.gap("netc has no padding whose odd element comes first")
+        raise call.gap("netc has no padding with the odd element first")
     if auto == "SAME_LOWER":
         kernel, dilations = call.get("kernel_shape"), call.get("dilations", [1] * rank)
         wide = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]

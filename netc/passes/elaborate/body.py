@@ -333,7 +333,7 @@ class BodyBuilder(Resolver):
 
     def _decide(self, statement: Conditional, place: Place) -> tuple[bool | None, Statement | None]:
         if statement.otherwise is None and names_inputs(statement.then):
-            message = "an `if` whose `do` names its inputs needs an `else`"
+            message = "`if` needs an `else` when its `do` names inputs"
             self.report.error("missing-else", message, statement.span).help(
                 'add `else: "@in"`, or `else: none` for no tensor at all, which `add` and `concat` leave out'
             )

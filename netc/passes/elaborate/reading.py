@@ -168,7 +168,9 @@ class Resolver:
             return False
         message = f"`{head}` cannot read itself" if itself else f"`{head}` is computed below this line"
         labels = () if itself else (Label(named.name_span, "it is here"),)
-        self.report.error("unknown-tensor", message, span).also(*labels).help("a statement reads what stands above it")
+        self.report.error("unknown-tensor", message, span).also(*labels).help(
+            "a statement can only read those above it"
+        )
         return True
 
     def _unknown(self, text: str, unknown: UnknownTensor, span: Span) -> None:

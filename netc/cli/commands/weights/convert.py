@@ -45,8 +45,12 @@ def _rules(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.command("convert", short_help="Read, rename, merge and convert weights.")
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 @one_file_output("The safetensors file to write; - is standard output.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Take only tensors whose names match; may be repeated.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out tensors whose names match; may be repeated.")
+@click.option(
+    "--include", multiple=True, metavar="GLOB", help="Take only tensors with matching names; may be repeated."
+)
+@click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Leave out tensors with matching names; may be repeated."
+)
 @click.option(
     "--strip-prefix", "strip", default="", metavar="TEXT", help="Remove this prefix from the names that have it."
 )
