@@ -43,6 +43,8 @@ def test_every_command_explains_itself(name: str) -> None:
     assert shown.exit_code == 0
     assert shown.stdout.startswith(f"Usage: netc {name}")
     assert shown.stdout.count(f"netc {name}") > 1, "an example follows the usage"
+    named = re.findall(r"\b(?:specs|examples)/\w+\.yaml", shown.stdout)
+    assert [file for file in named if not (ROOT / file).is_file()] == []
 
 
 def test_help_lists_every_command_without_importing_them() -> None:

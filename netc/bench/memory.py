@@ -40,7 +40,7 @@ def peak(name: str, home: SubjectFiles, place: Device, arrays: Arrays, binding: 
     command = [sys.executable, "-c", _CHILD, task]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        message = f"the process that measures {name} failed:  {done.stderr.strip().rpartition(chr(10))[2]}"
+        message = f"the process that measures {name} failed: {done.stderr.strip().rpartition(chr(10))[2]}"
         raise bad_input(message)
     return int(done.stdout.split()[-1])
 

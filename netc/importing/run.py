@@ -190,7 +190,7 @@ PICKLES = (
 )
 REFUSED = dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".bin"), PICKLES)
 REFUSED[".pt2"] = (
-    "PyTorch may run code while it loads such an archive, so netc does not read it; if you trust it:  "
+    "PyTorch may run code while it loads such an archive, so netc does not read it; if you trust it: "
     "netc import python:torch.export:load -a f=FILE"
 )
 """How names of files end that are never read, and why."""

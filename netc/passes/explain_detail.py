@@ -84,9 +84,13 @@ def _training(
     learned = sum(prod(p.shape, start=width_of(p.dtype)) for p in op.params(*types) if p.trainable)
     total = 2 * (inside + outside) + 3 * learned
     lines = [
-        f"input {inside:,} + output {outside:,} = {inside + outside:,} bytes, their gradients as much again",
-        *([f"parameters {learned:,} bytes, gradients as much, momentum as much (Adam: twice)"] if learned else []),
-        f"together {total:,} bytes for a sample with SGD and momentum",
+        f"input {inside:,} + output {outside:,} = {inside + outside:,} bytes, and the same for their gradients",
+        *(
+            [f"parameters {learned:,} bytes, as much for gradients, as much for momentum (Adam: twice)"]
+            if learned
+            else []
+        ),
+        f"total {total:,} bytes per sample with SGD and momentum",
     ]
     data = {"activations": inside + outside, "parameters": learned, "total": total}
     copied = [p for p in products[:1] if p.right == "im2col"]
@@ -94,7 +98,7 @@ def _training(
         columns = product.times * product.inner * product.columns
         assert isinstance(columns, int)
         data["im2col"] = types[0].width * columns
-        lines.append(f"and {data['im2col']:,} bytes of im2col if it is stored")
+        lines.append(f"plus {data['im2col']:,} bytes of im2col if it is stored")
     return Fact("training", "\n".join(lines), data)
 
 

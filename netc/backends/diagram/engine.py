@@ -50,7 +50,7 @@ def find_engine() -> str:
     if chosen:
         found = shutil.which(chosen)
         if found is None:
-            raise EngineMissing(f"NETC_DOT is set to {chosen}, which cannot be executed;  {INSTALL}")
+            raise EngineMissing(f"NETC_DOT is set to {chosen}, which cannot be executed; {INSTALL}")
         return found
     places = os.pathsep.join((sysconfig.get_path("scripts"), str(Path(sys.executable).parent)))
     engine = shutil.which("graphviz-pure", path=places) or shutil.which("graphviz-pure") or shutil.which("dot")

@@ -35,7 +35,7 @@ def fitting(view: View, page: tuple[float, float], layout: Layout, kept: Sequenc
         if now > size:
             best, size, shown_view, closed = scene, now, coarse, note
         if size >= LEAST_TEXT:
-            best.notes = (f"{closed}, to keep text on the page at least {LEAST_TEXT:g} pt high;  {OPENING}",)
+            best.notes = (f"{closed}, to keep text on the page at least {LEAST_TEXT:g} pt high; {OPENING}",)
             return best, shown_view
     best.notes = (f"{closed}; {OPENING}",) if closed else ()
     return with_size_said(best, page, "-o model.html writes a page to explore"), shown_view

@@ -83,7 +83,7 @@ def command(
       netc run build/resnet50/model.onnx --provider cpu --bind N=8,h=7,w=7
       netc run build/resnet50/model.onnx --input cat.jpg --labels imagenet
       netc run service.onnx --input cat.jpg --input dog.jpg --labels imagenet
-      netc run examples/by_hand.yaml --input "signal=(0 -3 2 2 2)" --print
+      netc run examples/lecture_filter.yaml --input "signal=(0 -3 2 2 2)" --print
       netc run specs/resnet.yaml:resnet50 --weights resnet50.safetensors --input image=x.npy --output y.npz
     """
     plan = _plan(options)
