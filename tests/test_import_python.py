@@ -67,6 +67,13 @@ def test_what_cannot_be_made_is_told(name: str, told: str, folder: Path) -> None
     assert told in done.stderr
 
 
+def test_a_module_that_fails_while_it_is_imported_is_told(folder: Path) -> None:
+    folder.write_text("raise RuntimeError('operator nms does not exist')")
+    done = imported(folder, "make")
+    assert done.exit_code == 1
+    assert "cannot be imported: RuntimeError: operator nms does not exist" in done.stderr
+
+
 def test_an_exported_program_needs_no_example() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     found = netc.import_torch(torch.export.export(module, (torch.randn(2, 3, 8, 8),)), name="small")

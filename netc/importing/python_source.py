@@ -44,8 +44,8 @@ def _found(module: str, name: str) -> Any:
         attribute: Any = import_module(module)
         for part in name.split("."):
             attribute = getattr(attribute, part)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise Gap(f"cannot be imported: {error}") from error
+    except Exception as error:
+        raise Gap(f"cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(here)
     return attribute
