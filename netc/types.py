@@ -99,3 +99,18 @@ ERROR = TensorType((), "error")
 
 NONE = TensorType((), "none")
 """The type of what stands for no tensor at all: `else: none`, and everything computed from that alone."""
+
+MOST_COLOURS = 4
+"""Channels of a picture: grey, RGB, RGB and transparency."""
+
+LEAST_ROWS = 16
+"""Rows of a picture; fewer may well be channels."""
+
+
+def is_channels_last(x: TensorType) -> bool:
+    """Whether the sizes are those of pictures as N×H×W×C: colours last, and no channels second."""
+    if x.rank != 4:
+        return False
+    rows, colours = x.shape[1], x.shape[3]
+    few = isinstance(colours, int) and colours <= MOST_COLOURS
+    return few and not (isinstance(rows, int) and rows < LEAST_ROWS)

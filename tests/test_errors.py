@@ -20,7 +20,7 @@ from tests.test_remedies import applied
 FOLDER = Path(__file__).parent / "errors"
 FILES = sorted(FOLDER.glob("*.yaml"))
 
-POSITIONAL = {"mistake_pytorch_conv"}
+POSITIONAL = {"mistake_pytorch_conv", "mistake_transpose_order", "mistake_unflatten_arguments"}
 """Mistakes with positional arguments, which the long form names."""
 
 

@@ -140,7 +140,7 @@ CASES = [
         inputs: {image: [N, 3, h, w]}
         net: {a: [conv2d 8 3 @image, relu, conv2d 8 5, relu], b: conv2d 8 1 @image, out: add @a @b}
         """,
-        ["add half padding to `a.0` and `a.2`"],
+        ["add `padding=1` to `a.0` and `padding=2` to `a.2`"],
     ),
     (
         """\

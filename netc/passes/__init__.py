@@ -93,7 +93,10 @@ def advised(
     """What a check comes to with its remedies tried. ask: checks once more with other texts."""
     trying = outcome.clues and budget.left >= 0
     told = remedies.advised(outcome, lambda texts: ask(texts)[1]) if trying else outcome.found
-    findings = [at_the_caller(finding) for finding in told]
+    once: dict[object, Diagnostic] = {}
+    for one in map(at_the_caller, told):
+        once.setdefault((one.code, one.message, one.span or one), one)
+    findings = [*once.values()]
     if network is None or any(d.severity == "error" for d in findings):
         return None, findings
     return replace(network, warnings=tuple(findings)), findings

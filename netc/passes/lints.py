@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from netc.budget import spend
 from netc.diagnostics.codes import LINTS
-from netc.diagnostics.model import Edit, Fix, Frame, Label, Span
+from netc.diagnostics.model import Fix, Frame, Label
 from netc.dims import Dim, dim_text, symbols
 from netc.ir.flat import Flat, FlatNode, Wire, flatten
 from netc.ir.model import Network
@@ -18,15 +18,12 @@ from netc.passes.batch import batch_symbol
 from netc.passes.compilation import Compilation
 from netc.passes.elaborate.collector import Clue, Report
 from netc.syntax.ast import Line
-from netc.types import AXES, TensorType
+from netc.types import AXES, TensorType, is_channels_last
 
 if TYPE_CHECKING:
     from netc.passes.elaborate import changes
 else:
     changes = LazyModule("netc.passes.elaborate.changes")
-
-MOST_COLOURS = 4
-"""Channels a picture has: grey, RGB, RGB and transparency."""
 
 _KEEP_AXES = frozenset((Family.ACTIVATION, Family.NORM, Family.DROPOUT))
 _OWN_MIXES = Op.mixes
@@ -120,31 +117,19 @@ class _Lints:
     def _channels_last(self, node: FlatNode) -> None:
         """A convolution that takes the rows of a picture for its channels."""
         x = node.inputs[0]
-        if x.type.rank != 4:
-            return
-        shape = x.type.shape
-        channels, colours = shape[1], shape[3]
-        if not isinstance(colours, int) or colours > MOST_COLOURS or not isinstance(channels, int) or channels < 16:
-            return
         behind = [*self._way(x)]
         first = behind[-1].inputs[0] if behind and behind[-1].inputs else x
-        if first not in self.flat.inputs or first.type.shape != shape:
+        if first not in self.flat.inputs or not is_channels_last(first.type) or first.type.rank != x.type.rank:
             return
-        message = (
-            f"{node.node.op.name} takes {channels} channels here; PyTorch's images are N×C×H×W, but this is {x.type}"
-        )
+        taken = f"{node.node.op.name} takes {dim_text(x.type.shape[1])} channels here"
+        message = f"{taken}; PyTorch's images are N×C×H×W, but this is {first.type}"
         self._add("channels-last", message, node, *self._turned(first))
 
     def _turned(self, wire: Wire) -> Iterator[Fix]:
         """The input with its channels second."""
         declared = next((one for one in self.network.file.inputs or () if one.name == wire.path), None)
-        if declared is None or declared.shape is None:
-            return
-        source = declared.span.source
-        texts = [source.text[size.start : size.end] for size in declared.shape]
-        texts = [texts[0], texts[3], texts[1], texts[2]]
-        span = Span(source, declared.shape[0].start, declared.shape[-1].end)
-        yield Fix(f"declare `{declared.name}: [{', '.join(texts)}]`", (Edit(span, ", ".join(texts)),))
+        if declared is not None:
+            yield from changes.channels_second(declared)
 
     def _double_softmax(self, node: FlatNode) -> None:
         op = node.node.op

@@ -19,7 +19,9 @@ def check_outputs(compilation: Compilation) -> None:
 
 
 def check_pruned(compilation: Compilation) -> None:
-    """Report what imported networks have lost."""
+    """Report what imported networks have lost, unless an error is why."""
+    if compilation.session.report.errors:
+        return
     for call, lost in ((one.call, one.lost) for block in compilation.blocks for one in block.calls if one.lost):
         message = f"parts of `{call.block.name}` are not needed here and are left out: {few(lost, 6)}"
         compilation.session.report.warning("pruned-import", message, call.span)

@@ -65,8 +65,10 @@ class Trials:
         keys_before = {moved(one, edits) for one in self.first.found}
         new = [one for one in errors_of(self.outcome(edits).found) if key_of(one) not in keys_before]
         gone = moved(diagnostic, edits) not in keys(self.outcome(edits).found)
+        rewritten = edits[0].span.start if diagnostic.code == "unknown-argument" and edits else None
         below = all(
-            one.code != diagnostic.code and one.span and diagnostic.span and _is_below(one, diagnostic) for one in new
+            one.code != diagnostic.code and one.span and diagnostic.span and _is_below(one, diagnostic, rewritten)
+            for one in new
         )
         return gone and bool(new) and below
 
@@ -92,7 +94,9 @@ def keys(diagnostics: Iterable[Diagnostic]) -> set[Key]:
     return {key_of(one) for one in diagnostics}
 
 
-def _is_below(one: Diagnostic, other: Diagnostic) -> bool:
+def _is_below(one: Diagnostic, other: Diagnostic, rewritten: int | None) -> bool:
+    """Whether a finding stands below another, or is about the value that an edit there wrote."""
     assert one.span is not None
     assert other.span is not None
-    return one.span.source.path != other.span.source.path or one.span.start > other.span.start
+    elsewhere = one.span.source.path != other.span.source.path
+    return elsewhere or one.span.start > other.span.start or one.span.start == rewritten

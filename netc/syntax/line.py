@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -137,11 +138,16 @@ class LineReader:
         self.repeat: Expr | None = None
 
     def read(self, pieces: Sequence[LineText]) -> None:
+        told = 0
         for at, piece in enumerate(pieces):
+            if at < told:
+                continue
             try:
                 if piece.text[0] in "x*=":
                     self.check_repeat(piece, pieces[at + 1 : at + 2])
                 self.piece(piece)
+                if self.names and _SMALL.fullmatch(pieces[at + 1].text if at + 1 < len(pieces) else ""):
+                    told = at + 1 + self.check_list(piece, pieces[at + 1 :])
             except SyntaxProblem as problem:
                 self.failed = True
                 self.report.problem(problem)
@@ -174,6 +180,23 @@ class LineReader:
             )
         if text == "=" and not self.arguments:
             raise piece.problem("bad-line", "`=` cannot follow an operator", "a statement is `name: conv2d 64 3`")
+
+    def check_list(self, named: LineText, following: Sequence[LineText]) -> int:
+        """Refuse `padding=1 1`, which is meant for `padding=(1 1)`; how many of the pieces after it belong to it."""
+        match = _NAMED.match(named.text)
+        value = named.text.partition("=")[2]
+        if match is None or not _SMALL.fullmatch(value):
+            return 0
+        rest = [piece.text for piece in takewhile(lambda piece: _SMALL.fullmatch(piece.text), following)]
+        counted = len(self.arguments) > len(self.names)
+        if rest and (counted or {*rest} == {value}):
+            meant = f"{match.group(1)}=({' '.join([value, *rest])})"
+            message, end = f"`{rest[0]}` {LATE}", following[len(rest) - 1].end
+            remedy = f"write the list in parentheses: `{meant}`"
+            self.report.problem(SyntaxProblem("bad-line", message, named.start, end, remedy, meant))
+            self.failed = True
+            return len(rest)
+        return 0
 
     def repetition(self, piece: LineText, match: re.Match[str]) -> None:
         if self.repeat is not None:

@@ -28,11 +28,12 @@ def line_of(text: str) -> str | None:
     arguments = [_argument(part) for part in _split(call[2])]
     if _FUNCTION.match(text):
         arguments = [f"@{one}" if one.isidentifier() and one not in _CONSTANTS else one for one in arguments]
-    follows = OPERATORS[name].follows[0]
+    follows, needed = OPERATORS[name].follows[0], OPERATORS[name].required
     positional = [one for one in arguments if "=" not in one]
-    if follows and positional and name != "group_norm":
+    left = len(positional) - 1 + sum(one.partition("=")[0] in needed for one in arguments)
+    if follows and positional and name != "group_norm" and left >= len(needed):
         arguments.remove(positional[0])
-    elif follows and len(positional) > 1:
+    elif follows and len(positional) > 1 and name == "group_norm":
         arguments.remove(positional[1])
     return " ".join([name, *[one for one in arguments if one and one.partition("=")[0] not in {follows, *_ELSEWHERE}]])
 

@@ -13,19 +13,19 @@ from netc.diagnostics.model import Edit, Fix, Span
 from netc.dims import Domain
 from netc.expr.tree import names_in
 from netc.ir.model import Node
-from netc.ops.base import OPERATORS, Op
+from netc.ops.base import OPERATORS, Family, Op
 from netc.ops.records import Problem, Require
 from netc.passes.elaborate.application import Application
-from netc.passes.elaborate.changes import changed, give, in_words, offer, prepend
+from netc.passes.elaborate.changes import changed, channels_second, give, in_words, offer, prepend
 from netc.passes.elaborate.collector import Clue
 from netc.passes.elaborate.habits import one_less, repeats_input
 from netc.passes.elaborate.mismatch import mismatch
 from netc.passes.elaborate.provenance import steps
 from netc.syntax.ast import Input, Line, SpecFile
-from netc.types import BATCH
+from netc.types import BATCH, is_channels_last
 
 _DTYPE = re.compile(r"\s*,?\s*dtype\s*:\s*(\w+)")
-_RANK = re.compile(r"[123](?=d$)")
+_RANK = re.compile(r"[123]d$")
 
 
 class Advice(msgspec.Struct, frozen=True, eq=False):
@@ -46,6 +46,8 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             yield from meant
             if meant and sum(argument.name is None for argument in self.applied.line.arguments) > 2:
                 return
+        if self.problem.code in ("too-small", "not-constant"):
+            yield from self._channels_second()
         candidates = [dict(candidate) for candidate in self.problem.candidates]
         unsaid = [
             values for values in candidates if self.problem.clash and not values.keys() & self.applied.spans.keys()
@@ -110,6 +112,13 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
             edit = Edit(Span(source, start, start), f"{BATCH}, ")
             yield from offer(f"declare `{declared.name}: [{BATCH}, {text}]`: the first axis is the batch", edit)
 
+    def _channels_second(self) -> Iterator[Fix]:
+        """The input of the network with its channels second, where its last axis holds the colours of a picture."""
+        fits = self.applied.cls.family is Family.CONV and self.applied.inputs
+        declared = self._declared(0) if fits and is_channels_last(self.applied.inputs[0].type) else None
+        for fix in () if declared is None else channels_second(declared):
+            yield from offer(f"{fix.title}: PyTorch's images are N×C×H×W", *fix.edits)
+
     def _retyped(self, at: int) -> Iterator[Fix]:
         """The input of the network that comes here with elements of the type which the operator takes."""
         declared = self._declared(at)
@@ -141,8 +150,8 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         if word.text != own.name or not self.applied.inputs:
             return
         x = self.applied.inputs[0].type
-        for rank in sorted({x.rank - 2, 1}):
-            name = _RANK.sub(str(rank), own.name)
+        for ending in (*sorted({f"{x.rank - 2}d", "1d"}), ""):
+            name = _RANK.sub(ending, own.name)
             if name != own.name and name in OPERATORS:
                 yield from offer(f"`{name}` takes {x}", Edit(word, name))
 

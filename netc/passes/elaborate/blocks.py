@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,8 @@ from netc.passes.elaborate.namespace import (
 from netc.passes.elaborate.place import Incoming, Place
 from netc.passes.elaborate.session import CompileSession
 from netc.syntax.ast import Alias, Body, Definition, Input, Output, SpecFile
-from netc.types import ERROR, NONE, TensorType
+from netc.syntax.library import is_shipped
+from netc.types import ERROR, FLOATS, NONE, TensorType
 
 
 def takes_many(definition: Definition) -> bool:
@@ -97,7 +98,9 @@ class Blocks:
     def _same_rank(self, declared: Input, actual: TensorType, frame: Frame) -> bool:
         if declared.shape is None or len(declared.shape) == actual.rank:
             return True
-        message = f"input `{declared.name}` has {len(declared.shape)} axes; {actual} has {actual.rank}"
+        message = (
+            f"input `{declared.name}` of `{frame.name}` has {len(declared.shape)} axes; {actual} has {actual.rank}"
+        )
         self.report.error("rank-mismatch", message, frame.span)
         return False
 
@@ -115,10 +118,9 @@ class Blocks:
         scope = self._scope(definition, instance, values, names)
         build = BodyBuilder(self.session, self.block)
         place = Place("", "", "", scope, instance, names)
-        if isinstance(definition, SpecFile):
-            self._rebind(definition, instance, inputs)
+        misfits = [*self._rebind(definition, instance, inputs)] if isinstance(definition, SpecFile) else []
         early, late = by_need(definition, names, scope)
-        if not all(holds(self.session, check, instance, scope) for check in early):
+        if not all(holds(self.session, check, instance, scope) for check in early) or self._refused(misfits):
             return None
         flow = Incoming(inputs[0] if inputs else None)
         statement = definition.net
@@ -151,25 +153,43 @@ class Blocks:
         self.files.add_lets(definition, scope, instance)
         return scope
 
-    def _rebind(self, spec: SpecFile, instance: FileInstance, inputs: tuple[Value, ...]) -> None:
-        """Give the symbols of a file's input shapes the sizes they have in this use; check its fixed sizes."""
+    def _rebind(
+        self, spec: SpecFile, instance: FileInstance, inputs: tuple[Value, ...]
+    ) -> Iterator[tuple[str, str, str | None]]:
+        """Give the symbols of a file's input shapes the sizes they have in this use; what inputs have otherwise than it
+        declares, each with a code, a message and perhaps a remedy."""
         for declared, value in zip(spec.inputs or (), inputs, strict=True):
             if value.type is ERROR:
                 continue
+            where = f"input `{declared.name}` of `{spec.name}`"
+            if (
+                declared.dtype not in FLOATS
+                and (value.type.dtype in FLOATS or "bool" in {declared.dtype, value.type.dtype})
+                and declared.dtype != value.type.dtype
+            ):
+                yield "dtype-mismatch", f"{where} takes {declared.dtype} elements, not {value.type.dtype}", None
             for axis, (expr, size) in enumerate(zip(declared.shape or (), value.type.shape, strict=True)):
                 self._solve(expr, size, instance)
                 if any(instance.scope.find(name) is None for name in names_in(expr)):
                     continue
                 wanted = self.files.attempt(partial(evaluate, expr, self._symbolic(instance)), instance.source)
                 if wanted is not ERROR and not same(wanted, size):
-                    where = f"input `{declared.name}` of `{spec.name}`"
                     message = f"{where} has size {literal(wanted)} on axis {axis}, not {dim_text(size)}"
-                    frame = self.report.trail[-1] if self.report.trail else None
-                    fixed = not names_in(expr)
-                    at = os.path.basename(spec.path)
-                    help = f"`{at}` says {literal(wanted)}; write a name such as `C` in its place to take any size"
-                    span = frame.span if frame else declared.span
-                    self.report.error("shape-mismatch", message, span).help(help if fixed else None)
+                    named = (
+                        f"`{os.path.basename(spec.path)}` says {literal(wanted)}; write a name such as `C` in its place"
+                    )
+                    fixed = not names_in(expr) and not is_shipped(spec.path)
+                    yield "shape-mismatch", message, f"{named} to take any size" if fixed else None
+
+    def _refused(self, misfits: Sequence[tuple[str, str, str | None]]) -> bool:
+        """Report what inputs have otherwise than the file declares, at the line that calls it."""
+        if not misfits:
+            return False
+        caller = self.report.trail.pop()
+        for code, message, remedy in misfits:
+            self.report.error(code, message, caller.span).help(remedy)
+        self.report.trail.append(caller)
+        return True
 
     def _solve(self, expr: Expr, size: Size, instance: FileInstance) -> None:
         """Bind the one unknown symbol of a declared size such as `h` or `32*h`, where the size is such a multiple."""

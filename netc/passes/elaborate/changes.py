@@ -13,7 +13,7 @@ from netc.literals import literal
 from netc.ops.base import BadValue, Op
 from netc.ops.conversion import convert
 from netc.passes.elaborate import long_form
-from netc.syntax.ast import Line
+from netc.syntax.ast import Input, Line
 
 Values = Mapping[str, Any]
 """Attributes and the values to give them."""
@@ -157,3 +157,13 @@ def prepend(line: Line, texts: Sequence[str]) -> tuple[Edit, ...] | None:
     if line.long is not None and before.rstrip().endswith(":"):
         return tuple(long_form.listed(line, [first, *texts[1:]]))
     return None
+
+
+def channels_second(declared: Input) -> Iterator[Fix]:
+    """An input of the network with the axes of a picture in PyTorch's order, N×C×H×W, instead of N×H×W×C."""
+    if declared.shape is not None and len(declared.shape) == 4:
+        source = declared.span.source
+        batch, height, width, colours = [source.text[size.start : size.end] for size in declared.shape]
+        sizes = f"{batch}, {colours}, {height}, {width}"
+        span = Span(source, declared.shape[0].start, declared.shape[-1].end)
+        yield from offer(f"declare `{declared.name}: [{sizes}]`", Edit(span, sizes))

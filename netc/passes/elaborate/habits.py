@@ -49,12 +49,23 @@ def one_less(applied: Application, at: int = 0) -> Iterator[Fix]:
 def in_parentheses(applied: Application) -> Iterator[Fix]:
     """The positional arguments as the list that the operator takes: PyTorch has `x.permute(0, 2, 3, 1)` too."""
     positional = [argument.span for argument in applied.line.arguments if argument.name is None]
-    first = next(iter(applied.cls.attributes.values()), None)
-    if first is None or first.kind not in LISTS or len(positional) < 2:
+    declared = [*applied.cls.attributes.values()]
+    if applied.cls.name == "transpose" and len(positional) > len(declared):
+        yield from _permuted(applied, positional)
+    kinds = LISTS if len(declared) > 1 else (*LISTS, "PerAxisOrKept")
+    at = next((at for at, one in enumerate(declared) if one.kind.partition(" ")[0] in kinds), len(positional))
+    if len(positional) < at + 2:
         return
-    source, start, end = positional[0].source, positional[0].start, positional[-1].end
+    source, start, end = positional[at].source, positional[at].start, positional[-1].end
     edits = (Edit(Span(source, start, start), "("), Edit(Span(source, end, end), ")"))
     yield Fix(f"write the list in parentheses: `({source.text[start:end]})`", edits)
+
+
+def _permuted(applied: Application, positional: Sequence[Span]) -> Iterator[Fix]:
+    """All axes in their new order, as NumPy's and TensorFlow's `transpose` takes them."""
+    word, source, start, end = applied.target.word_span, positional[0].source, positional[0].start, positional[-1].end
+    order = f"({source.text[start:end]})"
+    yield Fix(f"write `permute {order}`", (Edit(word, "permute"), Edit(Span(source, start, end), order)))
 
 
 def _cut(positional: Sequence[Argument], at: int) -> Edit:

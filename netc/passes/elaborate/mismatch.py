@@ -230,6 +230,7 @@ def _set(ancestors: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -
         return
     edits: list[Edit] = []
     names: list[str] = []
+    wordings: list[str] = []
     lines: set[tuple[int, int]] = set()
     for step, values in ancestors:
         line = step.node.statement
@@ -239,6 +240,7 @@ def _set(ancestors: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -
             lines.add((line.span.start, line.span.end))
             edits += give(line, step.node.spans, values)
             names.append(f"`{step.path}`")
+            wordings.append(in_words(values))
     step, values = ancestors[0]
     changed_op = changed(step.node.op, values)
     shown = (
@@ -246,12 +248,11 @@ def _set(ancestors: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -
         if changed_op and len(names) == 1
         else ""
     )
-    words = in_words(values) if len(names) == 1 else "half padding"
-    if len(names) > 1 and len({in_words(v) for _, v in ancestors}) == 1:
-        words = f"`{in_words(values)}`"
-    elif len(names) == 1:
-        words = f"`{words}`"
-    yield from offer(f"add {words} to {in_order(names[::-1])}{shown}{tail}", *edits)
+    where: dict[str, list[str]] = {}
+    for name, said in zip(names, wordings, strict=True):
+        where.setdefault(said, []).insert(0, name)
+    told = " and ".join(f"`{said}` to {in_order(named)}" for said, named in reversed(where.items()))
+    yield from offer(f"add {told}{shown}{tail}", *edits)
 
 
 def _resized(step: Ancestor, line: Line, like: Tensor) -> Iterator[Fix]:
