@@ -243,7 +243,7 @@ class Language(nn.Module):
 def test_positions_are_counted_and_tied_weights_keep_their_names() -> None:
     net, ids = Language().eval(), torch.randint(0, 40, (2, 16))
     made = netc.import_torch(net, ids)
-    assert "  words: embedding 40 8\n  arange: arange 0 16\n  pos: embedding 16 8 @arange\n" in made.text
+    assert "  words: embedding 40 8\n  arange: arange 16\n  pos: embedding 16 8 @arange\n" in made.text
     assert "  out: linear 40 bias=false\n" in made.text
     assert {"words.weight", "pos.weight", "out.weight"} == set(made.tensors)
     assert same(made, net, ids)

@@ -47,6 +47,8 @@ def written(expr: SlotText, names: Names) -> str:
 def positional(cls: type[Op]) -> tuple[str, ...]:
     """Attributes that a line gives by position."""
     names = list(cls.attributes)
+    if cls.alone:
+        return tuple(names[: names.index(cls.alone) + 1])
     required = []
     for name in names:
         if not cls.attributes[name].required:
@@ -81,7 +83,10 @@ def operator_line(op: str, slots: Mapping[str, SlotText], names: Names, defaults
         if expr is not None and not _is_default(expr, declared, op, defaults):
             exact = declared.kind.startswith("Scalar")
             told[name] = literal(expr.value, exact=exact) if expr.is_value else written(expr, names)
-    for name in positional(cls):
+    order = positional(cls)
+    if cls.alone and not any(name in told for name in order[:-1]):
+        order = (cls.alone,)
+    for name in order:
         if name in told and first:
             words.append(told.pop(name))
         else:
