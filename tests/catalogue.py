@@ -388,6 +388,8 @@ CATALOGUE = {
         [reciprocal @rounded, isposinf]
         [log @rounded, isneginf]
         [log @rounded, isfinite]
+        [gt 1 @a, any 1]
+        [lt 1.5 @a, all (-1 2) keepdim=true]
         """,
         still=("line29",),
     ),
@@ -457,6 +459,8 @@ CATALOGUE = {
         repeat_interleave 2 @fixed
         picked: constant (2 0) dtype=int64
         index_select 1 @t @picked
+        turned: roll 1 -1 @one
+        cross @one @turned
         """,
         still=("picked",),
     ),

@@ -1,4 +1,4 @@
-"""Several operators that are one: every slice of an axis, and vectors divided by their length."""
+"""Several operators that are one: slices of an axis, truths along it, vectors divided by their length."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ def taken(m: Matcher, node: Node) -> bool:
     if cut is None or op.dim % cut.inputs[0].type.rank != axis or not isinstance(op.start, int):
         return False
     return m.become(node, "select", cut.inputs, [cut], dim=axis, index=op.start)
+
+
+@rule("cast")
+def quantified(m: Matcher, node: Node) -> bool:
+    """The extreme of truths that were counted as 0 and 1: `any` or `all`."""
+    extreme = m.made_by(node.inputs[0], "amax", "amin")
+    numbers = m.made_by(extreme.inputs[0], "cast") if extreme is not None else None
+    op: Any = node.op
+    if extreme is None or numbers is None or op.dtype != "bool" or numbers.inputs[0].type.dtype != "bool":
+        return False
+    op = extreme.op
+    name = "any" if op.name == "amax" else "all"
+    return m.become(node, name, numbers.inputs, [extreme, numbers], dim=op.dim, keepdim=op.keepdim)
 
 
 @rule("chunk", "split")

@@ -15,7 +15,7 @@ from netc.importing.beside import SpecInTorch, SpecModel
 from netc.importing.graph import Gap, Graph
 from netc.importing.looking import Probe, ProbedValue, taken
 from netc.importing.proof import NoSizes, Run, shaken
-from netc.importing.readers import torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
+from netc.importing.readers import torch_functions, torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
 from netc.importing.run import Imported, Wishes, finish
 from netc.importing.spaces import least_exact

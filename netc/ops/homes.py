@@ -25,6 +25,7 @@ MODULES = {
     "comparison": (
         "eq ne lt le gt ge logical_and logical_or logical_xor logical_not isnan isinf isposinf isneginf isfinite"
     ),
+    "cross": "cross",
     "conv": "conv1d conv2d conv3d",
     "conv_transpose": "conv_transpose1d conv_transpose2d conv_transpose3d",
     "fractional": "fractional_max_pool2d",
@@ -33,6 +34,7 @@ MODULES = {
     "deform": "deform_conv2d",
     "reduce": "mean sum amax amin logsumexp prod norm",
     "deviation": "var std",
+    "quantifier": "any all",
     "dropout": "alpha_dropout feature_alpha_dropout stochastic_depth",
     "einsum": "einsum",
     "elementwise": (

@@ -162,7 +162,7 @@ FITTING: dict[str, dict[str, Draw]] = {
     "pairwise_distance": {"p": one_of(1.0, 2.0, 3.0, 0.5)},
     "relative_position_index": {"window_size": lambda random, *_: tuple(small(random, 2))},
     "arange": {"start": one_of(-3, 0, 0, 2), "end": one_of(1, 3, 5, -5), "step": one_of(1, 2, -1, 0)},
-    **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm")},
+    **{name: {"dim": some_axes} for name in ("mean", "sum", "amax", "amin", "logsumexp", "norm", "any", "all")},
     **{name: {"dim": some_axes, "correction": one_of(0, 1, 1, 2, 0.5)} for name in ("std", "var")},
     "prod": {"dim": axis},
     "round": {"decimals": one_of(0, 1, 2, -1)},
@@ -434,6 +434,14 @@ def alike(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]
     return [t.round() if t.is_floating_point() else t for t in (example(t, seed + i) for i, t in enumerate(types))]
 
 
+def mostly(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Nearly all elements 0, or nearly none: so that some lines along an axis have others and some do not."""
+    found = beyond_numbers(op, types, seed)
+    share = (0.15, 0.85)[seed % 2]
+    kept = [torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < share for x in found]
+    return [torch.where(keep, x, torch.zeros_like(x)) for keep, x in zip(kept, found, strict=True)]
+
+
 def beyond_numbers(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     """Infinities and NaN among the numbers."""
     found = []
@@ -497,6 +505,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     "squareplus": off_the_root,
     **dict.fromkeys(("rnn", "lstm", "gru"), counted),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
+    **dict.fromkeys(("any", "all"), mostly),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), comparable),
     **dict.fromkeys(("isnan", "isinf", "isposinf", "isneginf", "isfinite"), beyond_numbers),
     **dict.fromkeys(("sort", "argsort"), sortable),

@@ -58,6 +58,8 @@ def extreme(op: Any) -> dict[str, Any]:
 SPELLED: dict[str, tuple[Callable[..., Any], Callable[[Any], dict[str, Any]]]] = {
     "interpolate": (nn.functional.interpolate, resized),
     "prod": (torch.prod, multiplied),
+    "any": (torch.any, lambda op: {"dim": op.dim or None, "keepdim": op.keepdim}),
+    "all": (torch.all, lambda op: {"dim": op.dim or None, "keepdim": op.keepdim}),
     "max": (torch.max, extreme),
     "min": (torch.min, extreme),
     "norm": (torch.linalg.vector_norm, lambda op: {"ord": op.p, "dim": op.dim, "keepdim": op.keepdim}),

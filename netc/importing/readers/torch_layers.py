@@ -171,23 +171,6 @@ def matmul(call: TorchCall) -> None:
     call.result(call.emit("matmul", call.value("self"), call.value("mat2" if call.name != "matmul" else "other")))
 
 
-@handles("addmm", "baddbmm")
-def addmm(call: TorchCall) -> None:
-    names = ("mat1", "mat2") if call.name == "addmm" else ("batch1", "batch2")
-    if call.get("alpha", 1) != 1 or call.get("beta", 1) != 1:
-        raise call.gap("netc has no alpha and beta here")
-    call.result(call.emit("add", call.emit("matmul", *map(call.value, names)), call.value("self")))
-
-
-@handles("addcmul", "addcdiv")
-def addcmul(call: TorchCall) -> None:
-    """self + value · tensor1 · tensor2, or their quotient."""
-    joined = call.emit("mul" if call.name.startswith("addcmul") else "div", *map(call.value, ("tensor1", "tensor2")))
-    factor = call.get("value", 1)
-    scaled = joined if factor == 1 else call.emit("mul", joined, other=factor)
-    call.result(call.emit("add", call.value("self"), scaled))
-
-
 @handles("scaled_dot_product_attention")
 def attention(call: TorchCall) -> None:
     q = call.value("query")
@@ -202,19 +185,23 @@ def attention(call: TorchCall) -> None:
 
 PLAIN = (
     *("relu", "relu6", "sigmoid", "tanh", "silu", "hardswish", "hardsigmoid", "mish", "selu", "tanhshrink", "softsign"),
-    *("log_sigmoid", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "tan", "erf", "neg", "abs", "sign"),
-    *("square", "floor", "ceil", "round", "expm1", "log1p", "log2", "log10", "exp2", "asin", "acos", "atan", "sinh"),
+    *("exp", "log", "sqrt", "rsqrt", "reciprocal", "sin", "cos", "tan", "erf", "neg", "abs", "sign"),
+    *("square", "floor", "ceil", "expm1", "log1p", "log2", "log10", "exp2", "asin", "acos", "atan", "sinh"),
     *("cosh", "asinh", "acosh", "atanh", "deg2rad", "rad2deg", "sinc", "trunc", "frac", "signbit", "bitwise_not"),
     *("logical_not", "isnan", "isinf", "isfinite", "isposinf", "isneginf"),
 )
 """Functions of one tensor that have netc's name and no arguments."""
 
 
-@handles(*PLAIN)
+SPELLED = {"log_sigmoid": "logsigmoid", "sgn": "sign"}
+"""And those that have another one."""
+
+
+@handles(*PLAIN, *SPELLED)
 def unary(call: TorchCall) -> None:
     name = call.name.removesuffix("_")
     first = next(iter(call.given))
-    call.result(call.emit("logsigmoid" if name == "log_sigmoid" else name, call.value(first)))
+    call.result(call.emit(SPELLED.get(name, name), call.value(first)))
 
 
 WITH_ARGUMENTS = {

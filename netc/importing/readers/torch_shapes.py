@@ -11,8 +11,11 @@ from netc.importing.graph import Value
 from netc.importing.readers.constants import once
 from netc.importing.readers.pads import padded
 from netc.importing.readers.torch import TorchCall, handles
+from netc.importing.readers.torch_functions import power_of_number
 from netc.importing.reshaping import reshape_to
 
+SIGNS = {"__and__": "bitwise_and", "__or__": "bitwise_or", "__xor__": "bitwise_xor"}
+"""Methods behind Python's signs."""
 PAIRS = (
     *("add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge"),
     *("logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor", "remainder", "fmod"),
@@ -21,9 +24,9 @@ PAIRS = (
 """Functions of two tensors, or of a tensor and a number, that have netc's name."""
 
 
-@handles(*PAIRS)
+@handles(*PAIRS, *SIGNS)
 def pair(call: TorchCall) -> None:
-    name = call.name.removesuffix("_")
+    name = SIGNS.get(call.name) or call.name.removesuffix("_")
     settings: dict[str, Any] = {}
     if call.get("rounding_mode") is not None:
         settings["rounding_mode"] = call.get("rounding_mode")
@@ -33,7 +36,8 @@ def pair(call: TorchCall) -> None:
     if not hasattr(call.given.get("self"), "meta"):
         if name != "pow":
             raise call.gap("netc takes the number as the second operand")
-        raise call.gap("netc cannot raise a number to the power of a tensor")
+        call.result(power_of_number(call))
+        return
     if hasattr(other, "meta") and not _is_number(call, other):
         call.result(call.emit(name, call.value("self"), call.value(second), **settings))
         return
@@ -84,14 +88,17 @@ REDUCTIONS = {
     "amin": "amin",
     "linalg_vector_norm": "norm",
     "norm": "norm",
+    "linalg_norm": "norm",
 }
-REDUCTIONS |= {"logsumexp": "logsumexp", "var": "var", "std": "std"}
+REDUCTIONS |= {name: name for name in ("logsumexp", "var", "std", "any", "all")}
 
 
 @handles(*REDUCTIONS)
 def reduce(call: TorchCall) -> None:
     x, dim = call.value("self"), call.get("dim")
     rank = x.type.rank
+    if call.name == "linalg_norm" and call.get("ord") is not None and rank != 1 and not _is_one(dim):
+        raise call.gap("netc has norms of vectors, not of matrices")
     dims = tuple(dim) if isinstance(dim, Sequence) else () if dim is None else (dim,)
     settings: dict[str, Any] = {"dim": tuple(d % rank for d in dims), "keepdim": bool(call.get("keepdim", False))}
     power = call.get("ord", call.get("p"))
@@ -100,6 +107,10 @@ def reduce(call: TorchCall) -> None:
     if call.get("correction") is not None:
         settings["correction"] = call.get("correction")
     call.result(call.emit(REDUCTIONS[call.name], x, **settings))
+
+
+def _is_one(dim: Any) -> bool:
+    return isinstance(dim, int) or (isinstance(dim, Sequence) and len(dim) == 1)
 
 
 @handles("permute")
@@ -196,10 +207,12 @@ def _like(call: TorchCall, wanted: Sequence[Any]) -> dict[str, Value]:
     return {} if found is None else {"like": found}
 
 
-@handles("repeat")
+@handles("repeat", "tile")
 def repeat(call: TorchCall) -> None:
-    repeats = tuple(call.get("repeats"))
-    x = call.value("self")
+    """`tile` fills up missing numbers in front."""
+    x, repeats = call.value("self"), tuple(call.get("dims" if call.name == "tile" else "repeats"))
+    if call.name == "tile":
+        repeats = (1,) * (x.type.rank - len(repeats)) + repeats
     lead = len(repeats) - x.type.rank
     if lead == 0 and all(n == 1 for n in repeats):
         call.result(x)
@@ -207,19 +220,6 @@ def repeat(call: TorchCall) -> None:
         _expanded(call, x, [n * x.type.shape[i - lead] if i >= lead else n for i, n in enumerate(repeats)])
     else:
         call.result(call.emit("repeat", x, repeats=repeats))
-
-
-@handles("repeat_interleave")
-def repeat_interleave(call: TorchCall) -> None:
-    """Each slice of an axis several times, one behind the other: an axis behind it that is spread, and joined."""
-    repeats, dim = call.get("repeats"), call.get("dim")
-    if not isinstance(repeats, int) or dim is None:
-        raise call.gap("netc repeats all slices of one axis the same number of times")
-    x = call.value("self")
-    dim %= x.type.rank
-    wide = call.emit("unsqueeze", x, dim=dim + 1)
-    sizes = tuple(repeats if i == dim + 1 else -1 for i in range(wide.type.rank))
-    call.result(call.emit("flatten", call.emit("expand", wide, sizes=sizes), start_dim=dim, end_dim=dim + 1))
 
 
 def _is_open(sizes: Sequence[Any]) -> bool:
@@ -294,7 +294,13 @@ def _parts(call: TorchCall, whole: Any) -> list[Any]:
 
 @handles("roll")
 def roll(call: TorchCall) -> None:
-    call.result(call.emit("roll", call.value("self"), shifts=tuple(call.get("shifts")), dims=tuple(call.get("dims"))))
+    """Without axes the elements are shifted as they lie one behind the other."""
+    x, shifts, dims = call.value("self"), tuple(call.get("shifts")), tuple(call.get("dims") or ())
+    if dims:
+        call.result(call.emit("roll", x, shifts=shifts, dims=dims))
+        return
+    flat = call.emit("roll", call.emit("flatten", x, start_dim=0, end_dim=-1), shifts=shifts, dims=(0,))
+    call.result(reshape_to(flat, x.type.shape, call))
 
 
 @handles("flip")
@@ -376,11 +382,6 @@ def index(call: TorchCall) -> None:
     call.result(picked if len(shape) == 1 else call.emit("unflatten", picked, dim=axis, unflattened_size=shape))
 
 
-@handles("index_select")
-def index_select(call: TorchCall) -> None:
-    call.result(call.emit("index_select", call.value("self"), call.value("index"), dim=call.get("dim")))
-
-
 @handles("argmax", "argmin")
 def arg_extreme(call: TorchCall) -> None:
     settings = {"dim": call.get("dim"), "keepdim": bool(call.get("keepdim"))}
@@ -413,11 +414,6 @@ def sort(call: TorchCall) -> None:
         "stable": bool(call.get("stable")),
     }
     call.reader.env[call.node] = call.emit_all("sort", call.value("self"), **settings)
-
-
-@handles("gather")
-def gather(call: TorchCall) -> None:
-    call.result(call.emit("gather", call.value("self"), call.value("index"), dim=call.get("dim")))
 
 
 WINDOWS = ("kernel_size", "dilation", "padding", "stride")
