@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from collections.abc import Callable
 
+import pytest
+import torch
+
+import netc
 from netc.diagnostics.model import Diagnostic
 from tests.spectext import elaborate
 from tests.test_remedies import applied
@@ -88,6 +93,11 @@ def found_in(line: str, space: int = 2) -> tuple[str, Diagnostic]:
         ("tile (1 2 1 1)", 2, "repeat"),
         ('drop_path 0.1 "row"', 2, "stochastic_depth"),
         ("SimpleRNN 8 batch_first=true", 1, "rnn"),
+        ("arcsin", 2, "asin"),
+        ("long", 2, "cast int64"),
+        ("greater_equal 0", 2, "ge"),
+        ("not_equal 0", 2, "ne"),
+        ("float_power 2", 2, "pow"),
     ],
 )
 def test_the_operator_meant(line: str, space: int, meant: str) -> None:
@@ -116,6 +126,7 @@ def test_the_operator_meant(line: str, space: int, meant: str) -> None:
         ("TransformerBlock 4", "netc:transformer_encoder_layer"),
         ("depthwise 3", "`conv2d x.C … groups=x.C`"),
         ("reflection_pad 1", "`pad … mode=reflect`"),
+        ("upsample_nearest scale_factor=2", "`interpolate … mode=nearest`"),
         ("nearest 2", "`interpolate … mode=nearest`"),
         ("Average @data @data", "add them and divide"),
         ("rearrange", "`unflatten`, `permute` and `flatten`"),
@@ -124,12 +135,48 @@ def test_the_operator_meant(line: str, space: int, meant: str) -> None:
         ("GaussianNoise 0.1", "`noise: randn like=@x`"),
         ("clamp_min 0", "`clamp min=…`"),
         ("Accuracy", "a metric is not part of a network"),
+        ("nonzero", "how many elements are left depends on what they are"),
+        ("lgamma", "ONNX has no operator for it"),
+        ("normal", "`noise: randn like=@x`"),
+        ("rfft", "netc has no complex numbers"),
+        ("select_scatter", "join the parts with `concat`"),
     ],
 )
 def test_what_there_is_to_say_where_there_is_no_such_operator(line: str, words: str) -> None:
     _, found = found_in(line)
     assert found.code == "unknown-op"
     assert words in found.fixes[0].title
+
+
+X = torch.tensor([[[-1.2, 0.3, 1.0, 2.0, 0.0], [2.0, -0.4, 1.0, 0.7, -3.0]]])
+IN_STEPS: dict[str, Callable[[], torch.Tensor]] = {
+    "erfc": lambda: torch.erfc(X),
+    "ndtr": lambda: torch.special.ndtr(X),
+    "heaviside": lambda: torch.heaviside(X, torch.tensor(0.0)),
+    "count_nonzero": lambda: torch.count_nonzero(X, -1),
+    "nansum": lambda: X.nansum(-1),
+    "nanmean": lambda: X.nanmean(-1),
+    "median": lambda: X.sort(-1).values[..., 4],
+    "diff": lambda: X.diff(),
+    "cdist": lambda: torch.cdist(X, X),
+    "rot90": lambda: X.rot90(1, (1, 2)),
+    "zeros_like": lambda: torch.zeros_like(X),
+    "ones_like": lambda: torch.ones_like(X),
+    "full_like": lambda: torch.full_like(X, 0.5),
+    "bucketize": lambda: torch.bucketize(X, torch.tensor([-1.0, 0, 1])),
+    "isin": lambda: torch.isin(X, torch.tensor([1.0, 2])),
+}
+
+
+@pytest.mark.parametrize("word", IN_STEPS)
+def test_what_pytorch_has_as_one_function(word: str) -> None:
+    """The lines that are named compute it."""
+    (fix,) = found_in(word)[1].fixes
+    steps = re.sub(r"@(x|a|b)\b", "@data", fix.title.removeprefix("write it as `").removesuffix("`"))
+    outputs = f"outputs: {{y: {re.findall(r'([a-z]+):', steps)[-1]}}}\n" if steps.startswith("{") else ""
+    network = netc.load(f"netc: 1\nname: net\ninputs: {{data: [N, 2, 5]}}\nnet: {steps}\n{outputs}")
+    assert not network.check()
+    torch.testing.assert_close(network.module().eval()(X), IN_STEPS[word](), check_dtype=False)
 
 
 @pytest.mark.parametrize("word", ["nn.Dense", "torch.cat", "tf.keras.layers.Dense", "F.max_pool"])

@@ -207,7 +207,7 @@ def diff(call: TorchCall) -> None:
         raise call.gap("netc takes differences of the numbers of one tensor")
     axis = call.get("dim", -1) % x.type.rank
     for _ in range(call.get("n", 1)):
-        later, earlier = (call.emit("slice", x, dim=axis, **end) for end in ({"start": 1}, {"end": -1}))
+        later, earlier = call.emit("slice", x, dim=axis, start=1), call.emit("slice", x, dim=axis, end=-1)
         x = call.emit("sub", later, earlier)
     call.result(x)
 
@@ -215,7 +215,7 @@ def diff(call: TorchCall) -> None:
 @handles("std_mean", "var_mean")
 def with_mean(call: TorchCall) -> None:
     x, keep = call.value("self"), bool(call.get("keepdim", False))
-    dims = {"dim": tuple(d % x.type.rank for d in _several(call.get("dim") or [])), "keepdim": keep}
+    dims: dict[str, Any] = {"dim": tuple(d % x.type.rank for d in _several(call.get("dim") or [])), "keepdim": keep}
     correction = call.get("correction", 1 if call.get("unbiased", True) else 0)
     spread = call.emit(call.name.removesuffix("_mean"), x, correction=1 if correction is None else correction, **dims)
     call.reader.env[call.node] = [spread, call.emit("mean", x, **dims)]
@@ -224,7 +224,7 @@ def with_mean(call: TorchCall) -> None:
 @handles("aminmax")
 def aminmax(call: TorchCall) -> None:
     x, dim = call.value("self"), call.get("dim")
-    dims = {"dim": () if dim is None else (dim,), "keepdim": bool(call.get("keepdim", False))}
+    dims: dict[str, Any] = {"dim": () if dim is None else (dim,), "keepdim": bool(call.get("keepdim", False))}
     call.reader.env[call.node] = [call.emit(name, x, **dims) for name in ("amin", "amax")]
 
 

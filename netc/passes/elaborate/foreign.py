@@ -42,8 +42,8 @@ unpool unpooling maxunpooling maxunpooling#d: max_unpool#d
 upsample upsample#d upsampling upsampling#d resize interp upsamplebilinear#d upsamplenearest#d: interpolate
 spatialdropout spatialdropout#d: dropout#d
 zeropad zeropadding zeropad#d zeropadding#d constantpad#d: pad
-nearest upnearest: interpolate … mode=nearest
-bilinear upbilinear: interpolate … mode=bilinear
+nearest upnearest upsamplenearest: interpolate … mode=nearest
+bilinear upbilinear upsamplebilinear: interpolate … mode=bilinear
 bicubic: interpolate … mode=bicubic
 crop cropping cropping#d centercrop: slice
 reflectionpad reflectionpad#d: pad … mode=reflect
@@ -63,25 +63,51 @@ power: pow
 absval absolute: abs
 clampmin: clamp min=…
 clampmax: clamp max=…
-dot batchdot bmm: matmul
+dot batchdot bmm mm addmv chainmatmul multidot: matmul
 subtract: sub
 negative: neg
 positive: identity
 expit: sigmoid
 fix: trunc
 sgn: sign
+arcsin: asin
+arccos: acos
+arctan: atan
+arcsinh: asinh
+arccosh: acosh
+arctanh: atanh
+floatpower: pow
+greater: gt
+greaterequal greaterorequal: ge
+less: lt
+lessequal lessorequal: le
+notequal: ne
+equal: eq
+long int64: cast int64
+int int32: cast int32
+float float32: cast float32
+half float16: cast float16
+double float64: cast float64
+bfloat16: cast bfloat16
+bool: cast bool
+to type astype: cast
+clone contiguous: identity
+ravel: flatten 0
+fliplr: flip 1
+flipud: flip 0
 divide truedivide: div
-cat concatenate merge route hstack vstack dstack columnstack: concat
+cat concatenate merge route hstack vstack dstack columnstack rowstack: concat
 tensorsplit: split
 indexadd: scatter_add
+indexreduce: scatter_reduce
 view: reshape
 tile: repeat
 broadcastto broadcast: expand
 zeros ones full eye linspace logspace: constant
-tensordot inner outer kron mv vdot diag diagonal trace: einsum
+tensordot inner outer ger kron mv vdot diag diagonal trace: einsum
 addmm: linear
 baddbmm addbmm: matmul
-cdist dist euclideandistance: pairwise_distance
+dist euclideandistance: pairwise_distance
 stdmean: std
 varmean: var
 swapaxes swapdims: transpose
@@ -114,7 +140,36 @@ transformerencoder transformerlayer transformer transformerblock encoderlayer vi
 yolo region yololayer detect: netc:yolo_boxes
 """
 
+_IN_STEPS = """
+erfc: [erf, rsub 1]
+ndtr: [div sqrt(2), erf, add 1, mul 0.5]
+heaviside: [gt 0, cast float32]
+countnonzero: [ne 0, sum -1]
+nansum: [nan_to_num, sum -1]
+nanmean: [nan_to_num, mean -1]
+median nanmedian quantile nanquantile percentile kthvalue: {order: sort -1, middle: select -1 4 @order.values}
+diff: {later: slice -1 1 @x, earlier: slice -1 0 -1 @x, steps: sub @later @earlier}
+cdist: {rows: unsqueeze -2 @a, columns: unsqueeze -3 @b, distances: pairwise_distance eps=0 @rows @columns}
+rot90: [flip -1, transpose -2 -1]
+zeroslike: {zero: constant 0, zeros: expand like=@x @zero}
+oneslike: {one: constant 1, ones: expand like=@x @one}
+fulllike: {number: constant 0.5, full: expand like=@x @number}
+meshgrid: {row: arange 8, grid: expand (8 8) @row, turned: transpose 0 1 @grid}
+bernoulli: {chance: rand like=@x, coin: lt 0.5 @chance}
+randnlike: {noise: randn like=@x}
+randlike: {noise: rand like=@x}
+bucketize digitize searchsorted: {edges: constant (-1 0 1), row: unsqueeze -1 @x, on: gt @row @edges, bin: sum -1 @on}
+isin: {values: constant (1 2), row: unsqueeze -1 @x, same: eq @row @values, found: any -1 @same}
+"""
+"""What PyTorch has as one function, and netc as several operators."""
+
 _OTHERWISE = {
+    "values": "how many elements are left depends on what they are, and netc knows every size beforehand: hide the "
+    "others with `where` or `masked_fill`, or keep the best with `topk`",
+    "complex": "netc has no complex numbers: a Fourier transform of a fixed size is a `matmul` by constant matrices of "
+    "cosines and sines",
+    "no onnx": "ONNX has no operator for it, so netc has none either: compute it outside of the network",
+    "parts": "cut the tensor with `slice` and join the parts with `concat`",
     "loss": "a loss is not part of a network: return the logits and train with it; `nn.CrossEntropyLoss` applies the "
     "softmax itself",
     "block": "it is a block of another library, not an operator: write it under `blocks`",
@@ -132,6 +187,12 @@ _OTHERWISE = {
     "input": "inputs are declared under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
 }
 _KINDS = {
+    "nonzero argwhere maskedselect unique uniqueconsecutive compress booleanmask": "values",
+    "stft istft fft ifft rfft irfft fft2 ifft2 rfft2 irfft2 fftn complex polar angle conj imag real viewascomplex "
+    "viewasreal": "complex",
+    "inverse inv pinverse det logdet slogdet svd qr lu cholesky eig eigh solve lstsq matrixexp lgamma gammaln digamma "
+    "psi polygamma erfinv erfcx i0 i0e i1 i1e igamma igammac zeta": "no onnx",
+    "selectscatter slicescatter diagonalscatter indexcopy": "parts",
     "crossentropy crossentropyloss nllloss nll mseloss mse l1loss bceloss bcewithlogitsloss bce softmaxwithloss "
     "euclideanloss kldiv kldivloss loss ctcloss": "loss",
     "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
@@ -142,7 +203,7 @@ _KINDS = {
     "rearrange einops einopsrearrange": "axes",
     "geglu swiglu reglu": "gated",
     "bidirectional": "directions",
-    "gaussiannoise noise": "noise",
+    "gaussiannoise noise normal randint": "noise",
     "accuracy metric topkaccuracy": "metric",
     "clstoken classtoken posembed posembedding positionembedding positionalembedding": "tensor",
     "timedistributed": "wrapper",
@@ -198,6 +259,7 @@ def _table(text: str) -> dict[str, list[str]]:
 _NAMES = _table(_OPERATORS)
 _WORDS = {word: name[0].split() for word, name in _table(_ARGUMENTS).items()}
 _REASONS = {word: _OTHERWISE[kind] for words, kind in _KINDS.items() for word in words.split()}
+_REASONS |= {word: f"write it as `{steps[0]}`" for word, steps in _table(_IN_STEPS).items()}
 
 
 def _plain(word: str) -> str:
