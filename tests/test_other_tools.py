@@ -98,6 +98,24 @@ def found_in(line: str, space: int = 2) -> tuple[str, Diagnostic]:
         ("greater_equal 0", 2, "ge"),
         ("not_equal 0", 2, "ne"),
         ("float_power 2", 2, "pow"),
+        ("Convolution2D 16 3", 2, "conv2d"),
+        ("create_conv2d 16 3", 2, "conv2d"),
+        ("fused_batch_norm", 2, "batch_norm2d"),
+        ("MVN", 2, "instance_norm2d"),
+        ("UnitNormalization", 1, "normalize"),
+        ("SelectAdaptivePool2d", 2, "adaptive_avg_pool2d 1"),
+        ("local_avgpool 2", 2, "avg_pool2d"),
+        ("Resizing scale_factor=2", 2, "interpolate"),
+        ("bias_add @data @data", 2, "add"),
+        ("scale_channels @data @data", 2, "mul"),
+        ("minus @data @data", 2, "sub"),
+        ("Mod 2", 2, "remainder"),
+        ("Greater 0", 2, "gt"),
+        ("ReduceL2 1", 2, "norm"),
+        ("stopbackward", 2, "detach"),
+        ("im2col 3", 2, "unfold"),
+        ("join @data @data", 2, "concat"),
+        ("reorg3d 2", 2, "pixel_unshuffle"),
     ],
 )
 def test_the_operator_meant(line: str, space: int, meant: str) -> None:
@@ -140,6 +158,26 @@ def test_the_operator_meant(line: str, space: int, meant: str) -> None:
         ("normal", "`noise: randn like=@x`"),
         ("rfft", "netc has no complex numbers"),
         ("select_scatter", "join the parts with `concat`"),
+        ("HingeLoss", "a loss is not part of a network"),
+        ("cost", "a loss is not part of a network"),
+        ("conv3x3 16", "`conv2d … 3`"),
+        ("conv1x1 16", "`conv2d … 1`"),
+        ("ScaledStdConv2d 16 3", "`conv2d … standardize=true`"),
+        ("resize_bilinear 2", "`interpolate … mode=bilinear`"),
+        ("mirror_pad 1", "`pad … mode=reflect`"),
+        ("BlurPool2d", "write it under `blocks`"),
+        ("gem", "write it under `blocks`"),
+        ("GlobalResponseNorm", "write it under `blocks`"),
+        ("crelu", "write it under `blocks`"),
+        ("SqueezeExcite", "netc:squeeze_excite"),
+        ("InvertedResidual 16", "netc:inverted_residual"),
+        ("TransformerEncoder 4", "netc:transformer_encoder}"),
+        ("gaussian_yolo", "netc:yolo_boxes"),
+        ("Shape", "`x.C`"),
+        ("silence", "leave it out"),
+        ("LayerScale", "`gamma: parameter"),
+        ("fork", "`@stem`"),
+        ("Output", "declared under `outputs`"),
     ],
 )
 def test_what_there_is_to_say_where_there_is_no_such_operator(line: str, words: str) -> None:
@@ -177,6 +215,14 @@ def test_what_pytorch_has_as_one_function(word: str) -> None:
     network = netc.load(f"netc: 1\nname: net\ninputs: {{data: [N, 2, 5]}}\nnet: {steps}\n{outputs}")
     assert not network.check()
     torch.testing.assert_close(network.module().eval()(X), IN_STEPS[word](), check_dtype=False)
+
+
+@pytest.mark.parametrize(("word", "own"), [("sppf", "SPPF"), ("up", "Up"), ("focal_loss", "FocalLoss")])
+def test_a_block_of_the_file_comes_before_names_of_other_tools(word: str, own: str) -> None:
+    text = f"netc: 1\nname: net\ninputs: {{data: [N, 8]}}\nblocks: {{{own}: {{net: relu}}}}\nnet: {word}\n"
+    (found,) = elaborate(text)[1]
+    assert found.fixes[0].title == f"did you mean `{own}`?"
+    assert elaborate(applied(text, found.fixes[0].edits))[1] == []
 
 
 @pytest.mark.parametrize("word", ["nn.Dense", "torch.cat", "tf.keras.layers.Dense", "F.max_pool"])

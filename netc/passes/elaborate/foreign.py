@@ -11,42 +11,48 @@ from collections.abc import Iterable, Iterator
 from netc.diagnostics.model import Edit, Fix, Span
 from netc.diagnostics.suggest import closest, in_order
 from netc.ops.base import OPERATORS
-from netc.syntax.library import PREFIX
+from netc.syntax import library
 
 _RANK = re.compile(r"[123](?=d$)")
 
 _OPERATORS = """
 dense fc fullyconnected innerproduct affine gemm linearlayer lin connected: linear
-conv convolution convolutional: conv#d
+conv convolution convolutional convolution#d createconv#d: conv#d
+conv1x1: conv#d … 1
+conv3x3: conv#d … 3
+conv5x5: conv#d … 5
+conv7x7: conv#d … 7
+stdconv stdconv#d scaledstdconv#d: conv#d … standardize=true
 pointwise pointwiseconv pointwiseconv#d: conv#d … 1
 deconv deconvolution deconvolutional transposedconv transposedconvolution upconv: conv_transpose#d
 convtranspose convtranspose#d conv#dtranspose: conv_transpose#d
-depthwiseconv#d dwconv depthwiseconv depthwise: conv#d x.C … groups=x.C
-separableconv#d sepconv: netc:separable_conv
-batchnorm batchnormalization bn syncbatchnorm: batch_norm#d
-instancenorm instancenormalization: instance_norm#d
+depthwiseconv#d dwconv depthwiseconv depthwise depthwiseconvolutional: conv#d x.C … groups=x.C
+separableconv#d sepconv separableconvolution#d: netc:separable_conv
+batchnorm batchnormalization bn syncbatchnorm fusedbatchnorm batchnormact#d: batch_norm#d
+instancenorm instancenormalization mvn meanvariancenormalization: instance_norm#d
 layernorm layernormalization ln: layer_norm
 groupnorm groupnormalization gn: group_norm
-lrn localresponsenormalization responsenorm crossmaplrn: local_response_norm
+lrn localresponsenormalization responsenorm crossmaplrn crossmaplrn#d: local_response_norm
 rms rmsnormalization: rms_norm
-lpnormalization lpnorm l2norm l2normalize: normalize
+lpnormalization lpnorm l2norm l2normalize unitnormalization: normalize
 maxpool maxpooling maxpool#d maxpooling#d: max_pool#d
-avgpool averagepool averagepooling avgpool#d averagepool#d averagepooling#d: avg_pool#d
+avgpool averagepool averagepooling avgpool#d averagepool#d averagepooling#d localavgpool: avg_pool#d
 pool pooling: max_pool#d
-globalavgpool globalaveragepool globalaveragepooling globalpool meanpool gap: adaptive_avg_pool#d 1
+globalavgpool globalaveragepool globalaveragepooling globalpool meanpool gap selectadaptivepool#d: adaptive_avg_pool#d 1
 globalavgpool#d globalaveragepool#d globalaveragepooling#d: adaptive_avg_pool#d 1
 globalmaxpool globalmaxpooling globalmaxpool#d globalmaxpooling#d: adaptive_max_pool#d 1
 adaptiveavgpool: adaptive_avg_pool#d
 adaptivemaxpool: adaptive_max_pool#d
 unpool unpooling maxunpooling maxunpooling#d: max_unpool#d
-upsample upsample#d upsampling upsampling#d resize interp upsamplebilinear#d upsamplenearest#d: interpolate
+upsample upsample#d upsampling upsampling#d resize resizing imageresize interp up: interpolate
 spatialdropout spatialdropout#d: dropout#d
 zeropad zeropadding zeropad#d zeropadding#d constantpad#d: pad
-nearest upnearest upsamplenearest: interpolate … mode=nearest
-bilinear upbilinear upsamplebilinear: interpolate … mode=bilinear
+nearest upnearest upsamplenearest upsamplenearest#d upsamplingnearest#d: interpolate … mode=nearest
+resizenearestneighbor: interpolate … mode=nearest
+bilinear upbilinear upsamplebilinear upsamplebilinear#d upsamplingbilinear#d resizebilinear: interpolate … mode=bilinear
 bicubic: interpolate … mode=bicubic
-crop cropping cropping#d centercrop: slice
-reflectionpad reflectionpad#d: pad … mode=reflect
+crop cropping cropping#d centercrop stridedslice: slice
+reflectionpad reflectionpad#d mirrorpad: pad … mode=reflect
 replicationpad replicationpad#d: pad … mode=replicate
 swish: silu
 gelunew newgelu gelutanh: gelu approximate=tanh
@@ -57,14 +63,21 @@ hsigmoid: hardsigmoid
 leaky leakyrelu lrelu: leaky_relu
 parametricrelu: prelu
 logistic sigm: sigmoid
-elementwise eltwise eltwiseadd shortcut skip skipconnection plus addition residual sumup accumulate: add
-multiply multiplication eltwisemul scale: mul
+elementwise eltwise eltwiseadd shortcut skip skipconnection plus addition residual sumup accumulate bias biasadd: add
+multiply multiplication eltwisemul scale rescaling scalechannels sam times: mul
 power: pow
 absval absolute: abs
 clampmin: clamp min=…
 clampmax: clamp max=…
-dot batchdot bmm mm addmv chainmatmul multidot: matmul
-subtract: sub
+dot batchdot bmm mm addmv chainmatmul multidot batchmatmul: matmul
+subtract minus: sub
+mod: remainder
+thresholdedrelu: threshold
+shrink: hardshrink
+stopbackward stopgradient: detach
+im2col: unfold
+roipooling: roi_pool
+gatherelements: gather
 negative: neg
 positive: identity
 expit: sigmoid
@@ -96,15 +109,15 @@ ravel: flatten 0
 fliplr: flip 1
 flipud: flip 0
 divide truedivide: div
-cat concatenate merge route hstack vstack dstack columnstack rowstack: concat
+cat concatenate merge route hstack vstack dstack columnstack rowstack join: concat
 tensorsplit: split
 indexadd: scatter_add
 indexreduce: scatter_reduce
 view: reshape
 tile: repeat
-broadcastto broadcast: expand
+broadcastto broadcast repeatvector: expand
 zeros ones full eye linspace logspace: constant
-tensordot inner outer ger kron mv vdot diag diagonal trace: einsum
+tensordot einsumdense inner outer outerproduct ger kron mv vdot diag diagonal trace: einsum
 addmm: linear
 baddbmm addbmm: matmul
 dist euclideandistance: pairwise_distance
@@ -113,31 +126,33 @@ varmean: var
 swapaxes swapdims: transpose
 moveaxis movedim: permute
 reducemean avg: mean
-reducesum: sum
+reducesum reduction: sum
+reducel1: norm … 1
+reducel2: norm
 reducemax: amax
 reducemin: amin
 reduceprod: prod
 expanddims: unsqueeze
 upscale pixelshuffle depthtospace subpixel: pixel_shuffle
-spacetodepth reorg: pixel_unshuffle
+spacetodepth reorg reorg3d: pixel_unshuffle
 shuffle shufflechannel: channel_shuffle
 multiheadattention mha attention selfattention: multihead_attention
 scaleddotproductattention sdpa: scaled_dot_product_attention
 embed lookup: embedding
-simplernn elmanrnn: rnn
+simplernn elmanrnn recurrent: rnn
 bilstm blstm: lstm … bidirectional=true
 bigru: gru … bidirectional=true
 nonmaxsuppression nonmaximumsuppression: nms
 drop: dropout
 droppath stochasticdepthlayer: stochastic_depth
-se squeezeandexcitation seblock selayer squeezeexcitation: netc:squeeze_excite
+se squeezeandexcitation seblock selayer semodule squeezeexcitation: netc:squeeze_excite
 invertedresidualblock mbconv: netc:inverted_residual
 bottleneck bottleneckblock: netc:bottleneck
 aspp atrousspatialpyramidpooling: netc:aspp
 fpn featurepyramid featurepyramidnetwork: netc:fpn
 transformerdecoder decoderlayer: netc:transformer_decoder_layer
 transformerencoder transformerlayer transformer transformerblock encoderlayer vitblock: netc:transformer_encoder_layer
-yolo region yololayer detect: netc:yolo_boxes
+yolo gaussianyolo region yololayer detect detection: netc:yolo_boxes
 """
 
 _IN_STEPS = """
@@ -183,6 +198,11 @@ _OTHERWISE = {
     "gated": "halve what a `linear` gives with `chunk 2 -1`, and `mul` one half by the `gelu` or `silu` of the other",
     "directions": "write `bidirectional=true` on the `lstm`, `gru` or `rnn`",
     "noise": "random numbers are a statement of their own: `noise: randn like=@x`, added by `add`",
+    "nothing": "leave it out: a tensor can be read as often as needed",
+    "sizes": "sizes are part of expressions: `x.C`, `image.H`, `tokens.shape[1]`",
+    "scale": "a learned scale is a statement of its own: `gamma: parameter (64 1 1)`, multiplied by `mul`",
+    "fork": "give the statement a name and read it as often as needed: `@stem`",
+    "output": "outputs are declared under `outputs`: `outputs: {logits: fc}`",
     "metric": "a metric is not part of a network: compute it from the outputs",
     "input": "inputs are declared under `inputs`: `inputs: {image: [N, 3, 224, 224]}`",
 }
@@ -194,20 +214,29 @@ _KINDS = {
     "psi polygamma erfinv erfcx i0 i0e i1 i1e igamma igammac zeta": "no onnx",
     "selectscatter slicescatter diagonalscatter indexcopy": "parts",
     "crossentropy crossentropyloss nllloss nll mseloss mse l1loss bceloss bcewithlogitsloss bce softmaxwithloss "
-    "euclideanloss kldiv kldivloss loss ctcloss": "loss",
+    "euclideanloss kldiv kldivloss cost ctc": "loss",
     "c2f c3 c3k2 c2psa sppf spp sppcspc elan cspdarknet csp focus ghostconv fire inception basicblock resblock "
     "residualblock denseblock transition convbnrelu convbn convbnact basicconv basicconv2d darknet backbone "
     "mlp ffn feedforward patchembed patchembedding positionalencoding": "block",
-    "cbam dropblock maxout bottleneckcsp priorbox detectionoutput": "block",
+    "cbam dropblock maxout bottleneckcsp priorbox detectionoutput segment classify repc3 hgstem hgblock aifi proto dfl "
+    "convnormact ecamodule eca condconv2d mixedconv2d windowattention patchmerging splitattn filterresponsenorm "
+    "globalresponsenorm grn blurpool2d blurpool gem crelu convlstm2d crnn downsample down rope rotary mamba relposbias "
+    "additiveattention spacetobatch batchtospace": "block",
     "average": "mean of several",
     "rearrange einops einopsrearrange": "axes",
-    "geglu swiglu reglu": "gated",
+    "copy silence": "nothing",
+    "shape size": "sizes",
+    "layerscale gamma": "scale",
+    "fork branch": "fork",
+    "cond whileloop scan": "code",
+    "output": "output",
+    "geglu swiglu reglu glumlp": "gated",
     "bidirectional": "directions",
-    "gaussiannoise noise normal randint": "noise",
+    "gaussiannoise gaussiandropout noise normal randint": "noise",
     "accuracy metric topkaccuracy": "metric",
-    "clstoken classtoken posembed posembedding positionembedding positionalembedding": "tensor",
+    "clstoken classtoken posembed posembedding positionembedding positionalembedding posenc": "tensor",
     "timedistributed": "wrapper",
-    "activation": "activation",
+    "activation act": "activation",
     "sequential modulelist moduledict": "list",
     "lambda module custom": "code",
     "input inputlayer placeholder data": "input",
@@ -273,11 +302,14 @@ def operator_meant(word: str, rank: int | None, blocks: Iterable[str]) -> tuple[
     name that may stand there.
     """
     plain = _plain(word)
-    if plain in _REASONS:
-        return None, _REASONS[plain]
     names = {_plain(name): name for name in blocks}
     if plain in names:
         return names[plain], None
+    shipped = next((name for name in library.names() if _plain(name) == plain), None)
+    if shipped is not None:
+        return f"{library.PREFIX}{shipped}", None
+    if plain in _REASONS or plain.endswith("loss"):
+        return None, _REASONS.get(plain, _OTHERWISE["loss"])
     operator = (
         _NAMES.get(plain)
         or _NAMES.get(_RANK.sub("#", plain))
@@ -299,8 +331,8 @@ def operator_fixes(word: Span, named: Iterable[Span], rank: int | None, blocks: 
         return (Fix(reason),)
     if name is None:
         return ()
-    if name.startswith(PREFIX):
-        block = name.removeprefix(PREFIX)
+    if name.startswith(library.PREFIX):
+        block = name.removeprefix(library.PREFIX)
         return (Fix(f"`import: {{{block}: {name}}}` makes netc's block known here"),)
     if "…" in name:
         return (Fix(f"did you mean `{name}`?"),)
