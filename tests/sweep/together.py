@@ -20,7 +20,7 @@ def operands(most: int) -> Callable[[Random], Drawn]:
         shape = small(random, random.randint(0, 4))
         count = random.randint(1, most)
         types = floats(*(partner(random, shape) if i else shape for i in range(count)))
-        return types, {} if count > 1 else {"other": random.choice((0, 1, 2, 0.5, -1.0, 3))}
+        return types, {} if count > 1 else {"other": random.choice((0, 1, 2, 0.5, -1.0, 3, "inf", "-inf"))}
 
     return make
 
@@ -46,7 +46,7 @@ def chosen(random: Random) -> Drawn:
     kinds = [random.choice(("float32", "float32", "float64", "int64", "bool", "int8")) for _ in range(2)]
     names = random.choice(((), (), ("input",), ("other",), ("input", "other")))
     tensors = [TensorType(tuple(partner(random, shape)), kind) for kind in kinds[len(names) :]]
-    values = {name: random.choice((0, 1, 2, 0.5, -1.0)) for name in names}
+    values = {name: random.choice((0, 1, 2, 0.5, -1.0, "inf", "-inf")) for name in names}
     return [TensorType(tuple(partner(random, shape)), "bool"), *tensors], values
 
 
@@ -104,10 +104,13 @@ def columns(random: Random) -> Drawn:
     """As many columns as the windows on an image, or one more."""
     kernel, stride, padding = (random.randint(1, 3) for _ in range(2)), random.randint(1, 2), random.randint(0, 1)
     window, image = tuple(kernel), tuple(random.randint(3, 6) for _ in range(2))
-    counts = [(n + 2 * padding - k) // stride + 1 for n, k in zip(image, window, strict=True)]
-    length = counts[0] * counts[1] + (random.random() < 0.1)
+    dilation = random.choice((1, 1, 2))
+    reach = [dilation * (k - 1) + 1 for k in window]
+    counts = [(n + 2 * padding - k) // stride + 1 for n, k in zip(image, reach, strict=True)]
+    length = max(1, counts[0] * counts[1]) + (random.random() < 0.1)
     types = floats((random.randint(1, 2), random.randint(1, 3) * window[0] * window[1], length))
-    return types, {"output_size": image, "kernel_size": window, "stride": stride, "padding": padding}
+    values = {"output_size": image, "kernel_size": window, "stride": stride, "padding": padding}
+    return types, {**values, "dilation": dilation}
 
 
 def resized(random: Random) -> Drawn:
@@ -133,6 +136,7 @@ def pyramid(random: Random) -> Drawn:
     boxes = random.choice([(random.randint(1, 3), 5), (n, random.randint(1, 3), 4)])
     values = {"output_size": random.randint(1, 3), "strides": tuple(2 << i for i in range(levels))}
     values |= {"canonical_scale": random.choice((4, 8)), "canonical_level": random.choice((1, 2))}
+    values |= {"sampling_ratio": random.choice((-1, 1, 2, 3)), "aligned": random.random() < 0.5}
     return floats(*((n, c, h >> i, w >> i) for i in range(levels)), boxes), values
 
 
@@ -285,6 +289,37 @@ def stepped(random: Random) -> Drawn:
     return floats((batch, features), *state), {"hidden_size": hidden, "bias": random.random() < 0.7}
 
 
+def nonlinear(make: Callable[[Random], Drawn]) -> Callable[[Random], Drawn]:
+    """The same with one function or the other."""
+
+    def drawn(random: Random) -> Drawn:
+        types, values = make(random)
+        return types, {**values, "nonlinearity": random.choice(("tanh", "relu"))}
+
+    return drawn
+
+
+def attentive(random: Random) -> Drawn:
+    """Queries, keys and values with their own features, and masks of numbers or truths."""
+    batch, heads, queries, keys, part = small(random, 5, 4)
+    wide, first, count = heads * part, random.random() < 0.5, random.choice((1, 1, 2, 3))
+    keys = queries if count == 1 else keys
+    sizes = [(queries, wide), (keys, random.choice((wide, 3))), (keys, random.choice((wide, 5)))][:count]
+    types = floats(*((batch, n, c) if first else (n, batch, c) for n, c in sizes))
+    names = ("add_bias_kv", "add_zero_attn", "need_weights", "average_attn_weights", "is_causal")
+    values: dict[str, Any] = {name: random.random() < 0.4 for name in names}
+    values |= {"num_heads": heads, "batch_first": first, "bias": random.random() < 0.7}
+    shapes = {
+        "attn_mask": random.choice([(queries, keys), (batch * heads, queries, keys)]),
+        "key_padding_mask": (batch, keys + (random.random() < 0.05)),
+    }
+    for name, shape in shapes.items():
+        if random.random() < 0.5:
+            values[name] = True
+            types.append(TensorType(shape, random.choice(("bool", "float32"))))
+    return types, values
+
+
 def stepped_with_memory(random: Random) -> Drawn:
     """The same with two states."""
     types, values = stepped(random)
@@ -389,9 +424,12 @@ TOGETHER: dict[str, Callable[[Random], Drawn]] = {
     "scatter": put,
     "scatter_add": scattered,
     "scatter_reduce": reduced,
-    **dict.fromkeys(("rnn", "gru"), read),
+    "rnn": nonlinear(read),
+    "gru": read,
+    "multihead_attention": attentive,
     "lstm": read_with_memory,
-    **dict.fromkeys(("rnn_cell", "gru_cell"), stepped),
+    "rnn_cell": nonlinear(stepped),
+    "gru_cell": stepped,
     "lstm_cell": stepped_with_memory,
     "einsum": equation,
     "fold": columns,
