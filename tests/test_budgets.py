@@ -74,12 +74,12 @@ def test_checks_that_do_not(check: str, code: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("check", "note"),
     [
-        ("parameters == 1", "it is 61,706 == 1"),
-        ("macs < 1e5", "it is 416,520 < 100,000"),
-        ("macs < 1e9 and parameters < 1000", "it is 61,706 < 1,000"),
-        ("parameters < 1000 and 1 // (macs - macs) > 1", "it is 61,706 < 1,000"),
-        ("macs < 1000 or not parameters > 1", "it is 416,520 < 1,000 or false"),
-        ("macs - macs", "it is 0"),
+        ("parameters == 1", "evaluates to 61,706 == 1"),
+        ("macs < 1e5", "evaluates to 416,520 < 100,000"),
+        ("macs < 1e9 and parameters < 1000", "evaluates to 61,706 < 1,000"),
+        ("parameters < 1000 and 1 // (macs - macs) > 1", "evaluates to 61,706 < 1,000"),
+        ("macs < 1000 or not parameters > 1", "evaluates to 416,520 < 1,000 or false"),
+        ("macs - macs", "evaluates to 0"),
     ],
 )
 def test_a_check_that_does_not_hold_says_which_numbers_make_it_so(check: str, note: str) -> None:

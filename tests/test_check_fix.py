@@ -78,7 +78,7 @@ def test_a_choice_is_left_to_the_author(tmp_path: Path) -> None:
     done = fix(str(path))
     assert done.exit_code == 1
     assert path.read_text() == text
-    assert "`num_groups=5` fits" in done.stdout
+    assert "use `num_groups=5` (gives" in done.stdout
 
 
 def test_what_a_file_imports_is_left_alone(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ CASES = [
         inputs: {image: [N, 3, 28, 28]}
         net: {a: conv2d 64 1 @image, b: conv2d 192 1 @image, c: conv2d 16 1 @image, out: concat dim=2 @a @b @c}
         """,
-        ["`dim=1` fits (gives N×272×28×28)"],
+        ["use `dim=1` (gives N×272×28×28)"],
     ),
     (
         """\
@@ -209,12 +209,12 @@ CASES = [
         ["write `@a` `@b`"],
     ),
     ('inputs: {a: [N, 3, 4], b: [N, 4, 5]}\nnet: [einsum "bij,bjk->bik" @a @b, relu]', ["quote this"]),
-    ("inputs: {v: [N, 1470]}\nnet: reshape (N 7 7 25)", ["`shape=(N 7 7 30)` fits (gives N×7×7×30)"]),
-    ("inputs: {v: [N, 1470]}\nnet: reshape (7 7 30)", ["`shape=(N 7 7 30)` fits (gives N×7×7×30)"]),
-    ("inputs: {v: [N, 100]}\nnet: batch_norm2d", ["`batch_norm1d` takes N×100"]),
-    ("inputs: {v: [N, 8, 100]}\nnet: conv2d 8 3", ["`conv1d` takes N×8×100"]),
-    ("inputs: {v: [N, 8, 9, 9, 9]}\nnet: max_pool2d 3", ["`max_pool3d` takes N×8×9×9×9"]),
-    ("inputs: {v: [N, 4, 6]}\nnet: layer_norm 5", ["`normalized_shape=6` fits"]),
+    ("inputs: {v: [N, 1470]}\nnet: reshape (N 7 7 25)", ["use `shape=(N 7 7 30)` (gives N×7×7×30)"]),
+    ("inputs: {v: [N, 1470]}\nnet: reshape (7 7 30)", ["use `shape=(N 7 7 30)` (gives N×7×7×30)"]),
+    ("inputs: {v: [N, 100]}\nnet: batch_norm2d", ["use `batch_norm1d`, which takes N×100"]),
+    ("inputs: {v: [N, 8, 100]}\nnet: conv2d 8 3", ["use `conv1d`, which takes N×8×100"]),
+    ("inputs: {v: [N, 8, 9, 9, 9]}\nnet: max_pool2d 3", ["use `max_pool3d`, which takes N×8×9×9×9"]),
+    ("inputs: {v: [N, 4, 6]}\nnet: layer_norm 5", ["use `normalized_shape=6` (gives"]),
     ("inputs: {v: [N, 4, h]}\nnet: layer_norm 5", ["declare `v: [N, 4, 5]`"]),
     ("inputs: {v: [N, 4, h, 2*w]}\nnet: rms_norm (5 6)", ["declare `v: [N, 4, 5, 6]`"]),
     ("inputs: {v: [N, 96, h, w]}\nnet: layer_norm 96", ["`layer_norm2d` is over the channels of N×C×H×W"]),
@@ -233,10 +233,10 @@ CASES = [
         "inputs: {v: [N, 4, h, w]}\nnet:\n  - relu\n  - flatten\n  - linear 10",
         ["put `adaptive_avg_pool2d 1` before `flatten`"],
     ),
-    ("inputs: {image: [N, 3, 32, 32]}\nnet: conv2d 8 3 groups=2", ["`groups=1` fits (gives N×8×30×30)"]),
+    ("inputs: {image: [N, 3, 32, 32]}\nnet: conv2d 8 3 groups=2", ["use `groups=1` (gives N×8×30×30)"]),
     (
         "inputs: {image: [N, 3, h, w]}\nnet: conv2d 8 3 padding=same stride=2 padding_mode=replicate",
-        ["`padding=half` fits"],
+        ["use `padding=half` (gives"],
     ),
     ("inputs: {image: [N, 3, 10, 10]}\nnet: conv2d 8 3 stride=2", ["[N, 3, 9, 9]", "[N, 3, 11, 11]", "(0 0 1 1)"]),
     (UNET.replace("SIZES", "h, 300"), ["the input `image: [N, 3, 8*h, 296]`", "`image: [N, 3, 8*h, 304]`"]),

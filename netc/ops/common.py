@@ -70,7 +70,9 @@ def need_constant(size: Size, what: str, *helps: str, at: int = 0) -> tuple[Prob
 def need_axis(op: Op, name: str, axis: int, rank: int) -> Iterator[Problem]:
     """A problem unless the attribute `name` is an axis of a tensor of this rank; negative axes count from the end."""
     if not -rank <= axis < rank:
-        message = f"axis {axis} does not exist: the input has rank {rank}, so `{name}` is from {-rank} to {rank - 1}"
+        message = (
+            f"axis {axis} does not exist: the input has rank {rank}, so `{name}` must be from {-rank} to {rank - 1}"
+        )
         yield Problem("bad-argument", message, name)
 
 

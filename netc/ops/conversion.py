@@ -106,7 +106,7 @@ def _scalar(cls: type[Op], declared: Attr, value: Any) -> Scalar:
 
 def _text(cls: type[Op], declared: Attr, value: Any) -> str:
     if not isinstance(value, str):
-        raise _wrong(declared, "a text in quotes", value)
+        raise _wrong(declared, "a string in quotes", value)
     return value
 
 

@@ -52,7 +52,7 @@ class FractionalMaxPool2d(Op):
         yield from need_rank(self, x[0], 4)
         yield from need_float(self, x[0])
         if (self.output_size is None) != bool(self.output_ratio):
-            message = "fractional_max_pool2d needs one of output_size and output_ratio"
+            message = "fractional_max_pool2d needs exactly one of output_size and output_ratio"
             yield Problem("bad-argument", message)
             return
         if any(not 0 < ratio < 1 for ratio in self.output_ratio) or len(self.output_ratio) > 2:

@@ -95,9 +95,7 @@ class Interpolate(Op):
         space = x[0].rank - 2
         ways = (bool(self.size), bool(self.scale_factor), len(x) > 1 and not self._is_open())
         if sum(ways) != 1:
-            yield Problem(
-                "bad-argument", "interpolate needs one of `size`, `scale_factor` and `like=@tensor`, and only one"
-            )
+            yield Problem("bad-argument", "interpolate needs exactly one of `size`, `scale_factor` and `like=@tensor`")
             return
         if len(x) > 1 and not self.size and x[1].rank != x[0].rank:
             yield Problem("rank-mismatch", f"`like` has {x[1]}, the input {x[0]}: the ranks differ", 1)

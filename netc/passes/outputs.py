@@ -15,7 +15,7 @@ def check_outputs(compilation: Compilation) -> None:
             message = f"output `{output.name}` is none here"
             compilation.session.report.error("absent-tensor", message, output.span).also(
                 Label(output.value.span, "none comes from here")
-            ).help("`if` takes an output away: `{from: …, if: condition}`")
+            ).help("remove the output with `if`: `{from: …, if: condition}`")
 
 
 def check_pruned(compilation: Compilation) -> None:

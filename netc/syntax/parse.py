@@ -128,7 +128,7 @@ class _FileReader:
         node = self.value("doc")
         if isinstance(node, Scalar):
             return node.text
-        wrong_kind(self.report, node, "`doc`", "a text", "quote this")
+        wrong_kind(self.report, node, "`doc`", "a string", "quote this")
         return ""
 
     def variants(self) -> tuple[Variant, ...]:

@@ -18,7 +18,7 @@ from netc.syntax.nodes import Broken, Mapping, Node, Scalar, Sequence
 def kind_of(node: Node) -> str:
     """What the user wrote, in words."""
     if isinstance(node, Scalar):
-        return "nothing" if node.empty else "a text"
+        return "nothing" if node.empty else "a string"
     return "a list" if isinstance(node, Sequence) else "a mapping"
 
 
@@ -54,7 +54,7 @@ def line_text(report: SourceFindings, scalar: Scalar) -> LineText | None:
 def scalar_of(report: SourceFindings, node: Node, what: str) -> Scalar | None:
     if isinstance(node, Scalar) and not node.empty:
         return node
-    wrong_kind(report, node, what, "a text")
+    wrong_kind(report, node, what, "a string")
     return None
 
 

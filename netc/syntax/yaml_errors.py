@@ -113,7 +113,7 @@ def _report_continued(report: SourceFindings, at: int) -> bool:
     if len(before.split()) != 1 or not above.strip() or number == 1:
         return False
     if re.search(r":(\s|$)", above):
-        message, help = "this line is indented deeper than the one above, which has a value already", "align the two"
+        message, help = "this line is indented deeper than the one above, which already has a value", "align the two"
         report.error("bad-yaml", message, at - len(before.strip()), at, help=help)
     else:
         start = at - len(before) - 1 - len(above.lstrip())

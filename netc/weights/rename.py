@@ -126,7 +126,7 @@ def read_rules(path: str | Path) -> tuple[Rule, ...]:
 
 def _rule_of(report: SourceFindings, key: Scalar, value: object) -> Rule | None:
     if not isinstance(value, Scalar):
-        report.at("weights-names", f"the new name of `{key.text}` is not a text", key)
+        report.at("weights-names", f"the new name of `{key.text}` is not a string", key)
         return None
     try:
         return msgspec.structs.replace(make_rule(key.text, value.text), general=True)

@@ -25,5 +25,5 @@ def shipped_file(name: str) -> Path:
     if stem in names:
         return FOLDER / f"{stem}.yaml"
     fixes = did_you_mean(stem, names, PREFIX)
-    notes = (f"there are {', '.join(names)}",)
+    notes = (f"available: {', '.join(names)}",)
     raise failure("missing-file", f"netc has no rules `{stem}`", notes, fixes, path=name)

@@ -123,7 +123,7 @@ def _check_objectives(
     for objective in objectives:
         if objective.column not in names:
             option = "--maximize" if objective.largest else "--minimize"
-            raise click.UsageError(f"{option}: there is no column `{objective.column}`; there are {', '.join(names)}")
+            raise click.UsageError(f"{option}: there is no column `{objective.column}`; available: {', '.join(names)}")
     if picture is not None:
         if len(objectives) < 2:
             raise click.UsageError("--plot needs two objectives: --minimize macs --maximize parameters")

@@ -73,7 +73,7 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         """Attributes under which the operator itself has nothing to say."""
         other, edits = changed(self.op, values), give(self.applied.line, self.applied.spans, values)
         if other is not None and self._accepts(other):
-            yield from offer(f"`{in_words(values)}` fits (gives {other.outputs(*self.applied.types)[0]})", *edits)
+            yield from offer(f"use `{in_words(values)}` (gives {other.outputs(*self.applied.types)[0]})", *edits)
 
     def _accepts(self, op: Op) -> bool:
         domain = Domain()
@@ -153,7 +153,7 @@ class Advice(msgspec.Struct, frozen=True, eq=False):
         for ending in (*sorted({f"{x.rank - 2}d", "1d"}), ""):
             name = _RANK.sub(ending, own.name)
             if name != own.name and name in OPERATORS:
-                yield from offer(f"`{name}` takes {x}", Edit(word, name))
+                yield from offer(f"use `{name}`, which takes {x}", Edit(word, name))
 
 
 def _flattens(node: Node) -> bool:

@@ -67,7 +67,7 @@ def bind(arguments: Iterable[ScopedArgument], names: tuple[str, ...], what: str)
 def _count(names: tuple[str, ...]) -> str:
     if not names:
         return "no arguments"
-    return f"{len(names)} argument{'s' if len(names) > 1 else ''} at most: {listed(names)}"
+    return f"at most {len(names)} argument{'s' if len(names) > 1 else ''}: {listed(names)}"
 
 
 def missing(bound: Bound, required: Iterable[str]) -> list[str]:

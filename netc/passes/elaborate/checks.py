@@ -53,7 +53,7 @@ def holds(session: CompileSession, check: Check, instance: FileInstance, scope: 
     context = files.context(scope, instance)
     if files.attempt(partial(truth, check.that, context), instance.source) is not False:
         return True
-    notes = (f"it is {refuted(check.that, context)}",) if isinstance(check.that, Binary) else ()
+    notes = (f"evaluates to {refuted(check.that, context)}",) if isinstance(check.that, Binary) else ()
     message = f"`{check.span.text}` does not hold"
     if check.message:
         parts = [part if isinstance(part, str) else _shown(session, part, context, instance) for part in check.message]

@@ -185,7 +185,7 @@ class Resolver:
         edits = (Edit(Span(span.source, at, at + len(last)), near),) if near is not None and last in span.text else ()
         fixes = () if near is None else (Fix(f"did you mean `{near}`?", edits),)
         listed = elided([f"`{name}`" for name in names], 12)
-        notes = (f"it has {listed}" if base else f"there are {listed}",) if names and near is None else ()
+        notes = (f"it has {listed}" if base else f"available: {listed}",) if names and near is None else ()
         self.report.error("unknown-tensor", message, span).note(*notes).fix(*fixes)
 
     def _weight(self, unknown: UnknownTensor, place: Place, span: Span) -> Value | None:

@@ -104,7 +104,7 @@ def _offers(
             values["stride"] = _stride(op, types[0])
         if _is_exact(op, types, values, left):
             edits = changes.give(line, spans, values)
-            yield from changes.offer(f"`{changes.in_words(values)}` leaves no remainder", *edits)
+            yield from changes.offer(f"use `{changes.in_words(values)}` to leave no remainder", *edits)
 
 
 def _per_axis(op: Op, x: TensorType, left: Leftover, field: str, setting: Setting) -> tuple[int, ...]:
