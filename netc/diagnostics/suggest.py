@@ -25,16 +25,18 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
 
 def nearest(word: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
     """Up to `limit` candidates, nearest first, of which at most a third differs from `word`; of a word of two letters
-    one may, of one letter only the case. Of names that differ in a number, the nearest number comes first."""
+    one may, of one letter only the case. Of names that differ in a number, the nearest number comes first; then
+    names that begin alike."""
     if len(word) > _MAX_LENGTH:
         return []
     most = len(word) // 3 or len(word) - 1
-    ranked: set[tuple[int, float, str]] = set()
+    ranked: set[tuple[int, float, bool, str]] = set()
     for candidate in islice(candidates, _MAX_CANDIDATES):
         if candidate != word and abs(len(candidate) - len(word)) <= most:
             spend(1 + len(word) * len(candidate) // 4)
             steps = distance(word.lower(), candidate.lower())
-            ranked |= {(steps, _apart(word, candidate), candidate)} if steps <= most else set()
+            other = word[:1].lower() != candidate[:1].lower()
+            ranked |= {(steps, _apart(word, candidate), other, candidate)} if steps <= most else set()
     return [candidate for *_, candidate in sorted(ranked)[:limit]]
 
 

@@ -229,7 +229,9 @@ class Concat(_Joining):
         yield from self._check_alike(x, None if wrong else self.dim % x[0].rank)
 
     def _other_axes(self, x: Sequence[TensorType]) -> tuple[tuple[tuple[str, int], ...], ...]:
-        return tuple([changed(dim=axis) for axis in range(1, x[0].rank) if axis != self.dim % x[0].rank])
+        """Not rows or columns of pictures in the place of their channels: that joins skips of another size."""
+        own, axes = self.dim % x[0].rank, range(1, 2 if self.dim == 1 and x[0].rank > 3 else x[0].rank)
+        return tuple([changed(dim=axis) for axis in axes if axis != own])
 
     def size_rules(self, *x: TensorType) -> tuple[tuple[int, str], ...]:
         axis = self.dim % x[0].rank

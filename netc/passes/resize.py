@@ -16,6 +16,7 @@ from netc.expr.tree import Literal, Name, names_in
 from netc.passes.elaborate.collector import Clue, moved
 from netc.passes.trials import Trials
 from netc.syntax.ast import Input, SpecFile
+from netc.types import BATCH
 
 MAX_DEPTH = 4
 """Declarations one after another: each for the first place that does not fit with those before."""
@@ -62,6 +63,8 @@ class Resizer:
         dead_end = None
         for form in list(declarations(pairs))[:MAX_FORMS]:
             joined = _compose(declared, form)
+            if not symbols(joined.get(BATCH, symbol(BATCH))):
+                continue
             edits = freed.declared(joined)
             if not edits:
                 return None

@@ -18,7 +18,7 @@ from netc.syntax.ast import Line, Loop, SpecFile
 from netc.syntax.findings import MAX_FINDINGS
 from netc.syntax.library import is_shipped
 
-MOST_AT_ONE_PLACE = 8
+MOST_AT_ONE_PLACE = 3
 """Findings of one code at the same characters."""
 
 

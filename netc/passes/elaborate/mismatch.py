@@ -63,6 +63,7 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
     def offers(self) -> Iterator[Fix]:
         """Those that change the least first."""
         if self.sides[0].value.type.rank != self.sides[1].value.type.rank:
+            yield from self._kept()
             yield from self._spread()
             return
         for own, other in (self.sides[::-1], self.sides):
@@ -196,6 +197,19 @@ class Mismatch(msgspec.Struct, frozen=True, eq=False):
         edits = (insert_before(self.named, name, line), another(low.ref, name))
         yield from offer(f"put `{name}: {line}` before this, and `@{name}` here", *edits)
 
+    def _kept(self) -> Iterator[Fix]:
+        """The axes that a reduction of the smaller tensor drops."""
+        low = min(self.sides, key=lambda side: side.value.type.rank)
+        for step in steps(low.value, self.provenance):
+            line = step.node.statement
+            if step.node.op.__dict__.get("keepdim") is False and isinstance(line, Line):
+                yield from offer(
+                    f"write `keepdim=true` in `{step.path}`", *give(line, step.node.spans, {"keepdim": True})
+                )
+                return
+            if step.node.inputs[0].type.shape != step.node.outputs[0].type.shape:
+                return
+
     def _shortcut(self) -> tuple[_Side, _Side]:
         """The side that the other is computed from, else the one with fewer channels, and the other."""
         left, right = self.sides
@@ -251,8 +265,10 @@ def _set(ancestors: Sequence[tuple[Ancestor, dict[str, Any]]], tail: str = "") -
     where: dict[str, list[str]] = {}
     for name, said in zip(names, wordings, strict=True):
         where.setdefault(said, []).insert(0, name)
-    told = " and ".join(f"`{said}` to {in_order(named)}" for said, named in reversed(where.items()))
-    yield from offer(f"add {told}{shown}{tail}", *edits)
+    given = any(values.keys() & step.node.spans.keys() for step, values in ancestors)
+    verb, to = ("write", "in") if given else ("add", "to")
+    told = " and ".join(f"`{said}` {to} {in_order(named)}" for said, named in reversed(where.items()))
+    yield from offer(f"{verb} {told}{shown}{tail}", *edits)
 
 
 def _resized(step: Ancestor, line: Line, like: Tensor) -> Iterator[Fix]:
