@@ -101,7 +101,7 @@ class Network:
         return summaries.summarise(self.ir)
 
     def to_torch(self) -> str:
-        """The source of a Python module that imports torch only; the network's class is its last."""
+        """The source of a Python module that imports only torch; the network's class is the last one."""
         try:
             return pytorch.generate(self.ir, pytorch.Header(version=__version__, macs=self._work()))
         except Unsupported as error:
@@ -122,10 +122,10 @@ class Network:
     def module(self, weights: str | os.PathLike[str] | Mapping[str, Any] | None = None, seed: int = 0) -> nn.Module:
         """The PyTorch module itself, in train mode: an instance of the class that `to_torch` writes, on the CPU.
 
-        weights: a safetensors file, or a mapping from the names of the state_dict to tensors or arrays; they are loaded
-        strictly, and a mapping's are converted to the network's types. Without them fresh ones are drawn from `seed`,
-        those that `netc weights init` writes. The module can be copied and pickled, and tracebacks show its text.
-        Raises NetcError for weights that do not fit.
+        weights: a safetensors file, or a mapping from the names of the state_dict to tensors or arrays; they are
+        loaded strictly, and those of a mapping are converted to the network's types. Without weights, fresh ones are
+        drawn from `seed`, as by `netc weights init`. The module can be copied and pickled, and tracebacks show its
+        source. Raises NetcError for weights that do not fit.
         """
         source = weights if weights is None or isinstance(weights, Mapping) else os.fspath(weights)
         return live.live_module(self.ir, self.to_torch(), source, seed)
@@ -138,11 +138,11 @@ class Network:
         seed: int = 0,
         options: onnx.OnnxOptions | None = None,
     ) -> None:
-        """Write an ONNX file whose tensors live in a safetensors file in the same directory.
+        """Write an ONNX file, with its tensors in a safetensors file in the same directory.
 
         weights_path: existing weights, checked against the network; without it fresh ones are drawn from `seed` and
-        written beside `path` with the suffix `.safetensors`. options: opset, functions, what stands around the network,
-        where weights go (`netc.backends.onnx.OnnxOptions`). Raises NetcError; earlier files then stay as they were.
+        written beside `path` with the suffix `.safetensors`. options: opset, functions, pre- and postprocessing,
+        where weights go (`netc.backends.onnx.OnnxOptions`). Raises NetcError; existing files then stay as they were.
         """
         chosen = options or onnx.OnnxOptions()
         with protected_inputs(spec_files.paths(self.ir)):
@@ -152,9 +152,9 @@ class Network:
                 onnx.write_onnx(self.ir, path, weights_path, chosen)
 
     def served(self, serving: serve.Serving) -> Network:
-        """This network with what stands around it in a service: images made ready, scores turned into classes.
+        """This network with pre- and postprocessing for a service: images prepared, scores turned into classes.
 
-        The result is a network like any other; its weights are this one's. Raises NetcError (`cannot-serve`).
+        The result is a network like any other, with the same weights. Raises NetcError (`cannot-serve`).
         """
         return Network(serve.served(self.ir, serving))
 
@@ -176,13 +176,14 @@ class Network:
         color: pictures.ColorBy = "family",
         legend: bool = False,
     ) -> pictures.Picture:
-        """A picture, which shows itself in a notebook; `.svg` is its text, `.save("x.pdf")` writes it.
+        """A picture, which notebooks display; `.svg` is its text, `.save("x.pdf")` writes it.
 
         level: `overview`, `blocks` or `ops`. style: `columns`, `paper`, `u`, `volumes`; `auto` is `u` for
-        encoder-decoders and else `columns`. expand, collapse: globs over paths of blocks. depth: frames within frames
-        that are opened. page: `letter`, `a4`, `slide`, or width and height in points. theme: `light`, `dark`, `print`.
-        color: what fills say, `family`, `params` or `macs`; legend: whether that is explained. Raises KeyError for
-        another page, and the picture's attributes netc.backends.diagram.PictureError for a style that does not suit.
+        encoder-decoders and else `columns`. expand, collapse: globs over paths of blocks. depth: how deep nested
+        frames are opened. page: `letter`, `a4`, `slide`, or width and height in points. theme: `light`, `dark`,
+        `print`. color: what fills show, `family`, `params` or `macs`; legend: whether to explain it. Raises KeyError
+        for another page, and the picture's attributes netc.backends.diagram.PictureError for a style that does not
+        suit.
         """
         size = pictures.PAGES[page] if isinstance(page, str) else page
         options = pictures.Options(
@@ -199,8 +200,8 @@ class Network:
         return pictures.Picture(self.ir, options)
 
     def to_graphviz(self, level: pictures.Level = "blocks", direction: dot.Direction = "tb") -> graphviz.Digraph:
-        """The picture as a `graphviz.Digraph`, to change, render and embed; it renders by the engine that `netc diagram
-        --layout graphviz` finds."""
+        """The picture as a `graphviz.Digraph`, to change, render and embed; it renders with the engine that `netc
+        diagram --layout graphviz` finds."""
         return dot.to_graphviz(pictures.view_of(self.ir, level), direction)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -226,11 +227,11 @@ def load(
     """Compile a spec.
 
     spec: a path, `FILE:VARIANT`, `netc:NAME` of the library, or the text of a spec (a `str` of more than one line).
-    args: arguments of the network, over those of the variant. variant: one of the file's; the first by default. bind:
-    numbers for symbols of the input shapes. dtype: what floating-point inputs are, and with them the weights, instead
-    of what the spec says (`float16`). plugins: entry points whose operators the spec may use besides netc's own; no
-    other code is loaded. allow_imports: folders that the spec may import from besides its own and those below
-    it. limit: steps that checking may take, for very large networks that are trusted (`netc.budget.LIMIT` by default).
+    args: arguments of the network, over those of the variant. variant: one of the file's; the first by default.
+    bind: numbers for symbols of the input shapes. dtype: the type of floating-point inputs and weights, instead of
+    the spec's (`float16`). plugins: entry points of operators that the spec may use besides netc's own; no other
+    code is loaded. allow_imports: folders that the spec may import from besides its own and those below it. limit:
+    steps that checking may take; more for very large networks that you trust (`netc.budget.LIMIT` by default).
     Raises NetcError, which carries every diagnostic found.
     """
     source: str | Source = os.fspath(spec)

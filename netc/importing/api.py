@@ -53,11 +53,10 @@ def import_torch(
 ) -> Imported:
     """The network of a PyTorch module in eval mode as a spec with its weights, both compared with the module.
 
-    example: a tensor, or a tuple of them, as `forward` takes them; sizes that the module does not settle on are left
-    open; an exported program needs none. name: of the network, by default that of the module's class. The other
-    arguments are those of `import_onnx`.
-    The module is exported with `torch.export`; names of its parameters stay as they are. Raises NetcError:
-    `cannot-import`, `import-differs`.
+    example: a tensor, or a tuple of them, as `forward` takes them; sizes that the module does not fix are left open;
+    an exported program needs none. name: of the network, by default that of the module's class. The other arguments
+    are those of `import_onnx`. The module is exported with `torch.export`; names of its parameters stay as they are.
+    Raises NetcError: `cannot-import`, `import-differs`.
     """
     return torch_source.import_torch_module(module, example, Wishes(names, sizes), name)
 

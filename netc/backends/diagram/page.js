@@ -329,7 +329,7 @@ view.addEventListener('wheel', event => { if (event.ctrlKey) { event.preventDefa
 
 $('totals').textContent = data.totals;
 about.append(element('p', 'pale', data.doc), element('p', 'pale',
-  'Click a block to open or close it, a part to follow its tensors, a line to follow one. / searches, arrow keys move, Enter acts.'));
+  'Click a block to open or close it, a part to trace its tensors, a line to trace one. / searches, arrow keys move, Enter acts.'));
 if (!recall()) for (const unit of data.units) if (unit.items && data.units.length < 4) open.add(unit.key);
 draw();
 if ($('q').value) search();

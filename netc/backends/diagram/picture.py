@@ -51,12 +51,12 @@ DEFAULT_PAGE = (468.0, 648.0)
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a network is drawn.
 
-    level: `overview`, `blocks` or `ops`. style: `columns`, `paper`, `u`, `volumes`; `auto` is `u` for encoder-decoders
-    and else `columns`. expand, collapse: globs over paths of blocks. depth: frames within frames that are opened. page:
-    width and height in points of the page that is written; None writes the picture at its own size. theme: `light`,
-    `dark` or `print`. color: what the fill of boxes says. legend: whether colours and lines are explained. layout:
-    netc's own, or an engine of Graphviz, which draws what the level shows down or, by `direction`, to the right within
-    `timeout` seconds.
+    level: `overview`, `blocks` or `ops`. style: `columns`, `paper`, `u`, `volumes`; `auto` is `u` for
+    encoder-decoders and else `columns`. expand, collapse: globs over paths of blocks. depth: how deep nested frames
+    are opened. page: width and height in points of the page that is written; None writes the picture at its own
+    size. theme: `light`, `dark` or `print`. color: what the fill of boxes says. legend: whether colours and lines
+    are explained. layout: netc's own, or an engine of Graphviz, which draws what the level shows down or, by
+    `direction`, to the right within `timeout` seconds.
     """
 
     level: Level = "blocks"
@@ -82,7 +82,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture:
-    """A drawn network. `notes` say what was left out so that the rest can be read."""
+    """A drawn network. `notes` say what was left out to keep the rest readable."""
 
     def __init__(self, network: Network, options: Options) -> None:
         self.network, self.options = network, options
@@ -138,7 +138,7 @@ class Picture:
 
     @property
     def html(self) -> str:
-        """A page to explore, which asks nothing of the network; everything the level shows can be opened."""
+        """A page to explore, which loads nothing from the internet; everything the level shows can be opened."""
         return page.page_text(self.whole, self.svg)
 
     @property

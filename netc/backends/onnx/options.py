@@ -16,11 +16,11 @@ Placement = Literal["beside", "copy", "single"]
 class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a network becomes an ONNX file.
 
-    opset: version of ONNX's operators, 17 to 23. provider: `cpu` or `cuda`; every node has a kernel there. functions:
-    each block is an ONNX function that its uses call. inner_sizes: open sizes of inner tensors are written too.
-    serving: what stands before and after the network. convert: given weights of another floating-point type are
-    converted. placement: where weights go; shard_size: bytes of data in one file of weights, several are written where
-    there are more. Raises ValueError for a placement that is not one of these.
+    opset: version of ONNX's operators, 17 to 23. provider: `cpu` or `cuda`; every node has a kernel there.
+    functions: each block is an ONNX function that its uses call. inner_sizes: open sizes of inner tensors are
+    written too. serving: pre- and postprocessing. convert: given weights of another floating-point type are
+    converted. placement: where weights go; shard_size: bytes of data per file of weights, of which several are
+    written if needed. Raises ValueError for an unknown placement.
     """
 
     opset: int = OPSET

@@ -8,7 +8,7 @@ let failing = [];
 const events = new EventSource('events');
 events.addEventListener('state', event => tell(JSON.parse(event.data)));
 events.addEventListener('view', event => show(JSON.parse(event.data)));
-events.addEventListener('error', () => say('netc watch has ended', 'gone'));
+events.addEventListener('error', () => say('netc watch has stopped', 'gone'));
 
 function say(words, kind) {
   state.textContent = words;
