@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from netc.ops.base import OPERATORS
 from netc.ops.narrow import misfit
 
 FEW = 8
-"""Numbers that stand in the spec itself; more lie in the weights, as do those of types that no `constant` has."""
+"""Numbers that stand in the spec itself; more lie in the weights, as do NaN and types that no `constant` has."""
 
 
 def state(graph: Graph, weight: Weight, origin: str, *, learned: bool, trained: bool = True) -> Node:
@@ -21,7 +22,8 @@ def state(graph: Graph, weight: Weight, origin: str, *, learned: bool, trained: 
     held, count = weight.held, int(np.prod(weight.shape))
     if count <= FEW and not learned and held.dtype in OPERATORS["constant"].attributes["dtype"].words:
         values = tuple(plain(v) for v in weight.array().reshape(-1))
-        return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
+        if not any(map(isnan, values)):
+            return graph.add("constant", (), origin=origin, value=values, shape=weight.shape, dtype=held.dtype)
     if not learned and (steps := _progression(weight, count)):
         return graph.add("arange", (), origin=origin, start=steps.start, end=steps.stop, step=steps.step)
     kind = "parameter" if held.dtype.startswith("float") and learned and trained else "buffer"

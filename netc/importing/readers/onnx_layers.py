@@ -250,6 +250,7 @@ SAME_NAME = {
     "Sign": "sign",
     "Not": "logical_not",
     "IsNaN": "isnan",
+    "BitwiseNot": "bitwise_not",
     "Identity": "",
     "Dropout": "",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import isnan, prod
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,13 @@ PAIRS = {
     "And": "logical_and",
     "Or": "logical_or",
     "Xor": "logical_xor",
+    "BitwiseAnd": "bitwise_and",
+    "BitwiseOr": "bitwise_or",
+    "BitwiseXor": "bitwise_xor",
 }
 SWAPPED = {"add": "add", "mul": "mul", "maximum": "maximum", "minimum": "minimum", "sub": "rsub", "lt": "gt"}
 SWAPPED |= {"gt": "lt", "le": "ge", "ge": "le", "eq": "eq"}
+SWAPPED |= {name: name for name in ("bitwise_and", "bitwise_or", "bitwise_xor")}
 """What an operator is when its second input stands first."""
 
 
@@ -97,7 +101,7 @@ def _are_of_the_type(call: Call, *numbers: float) -> bool:
 
 @handles("Where")
 def where(call: Call) -> None:
-    a, b = _scalar(call, 1), _scalar(call, 2)
+    a, b = (None if n is None or isnan(n) else n for n in (_scalar(call, 1), _scalar(call, 2)))
     if a is not None and b is not None and not _are_of_the_type(call, a, b):
         b = None
     inputs = [call.value(0), *(call.value(at) for at, n in ((1, a), (2, b)) if n is None)]
@@ -127,6 +131,11 @@ def reduce(call: Call) -> None:
     dims = tuple(sorted(axis % rank for axis in axes)) if axes else tuple(range(rank))
     if name == "mean" and keep and rank in (4, 5) and dims == tuple(range(2, rank)):
         call.result(call.emit(f"adaptive_avg_pool{rank - 2}d", x, output_size=1))
+        return
+    if name == "prod" and len(dims) > 1:
+        for axis in dims[::-1]:
+            x = call.emit("prod", x, dim=(axis,), keepdim=keep)
+        call.result(x)
         return
     more: dict[str, Any] = {"p": 1.0} if call.op_type == "ReduceL1" else {}
     call.result(call.emit(name, x, dim=dims, keepdim=keep, **more))
@@ -319,6 +328,50 @@ def _shuffled(index: Any, channels: Size) -> int:
         return 0
     groups = len(index) // step
     return groups if groups > 1 and np.array_equal(index, np.arange(len(index)).reshape(groups, step).T.ravel()) else 0
+
+
+@handles("IsInf")
+def is_inf(call: Call) -> None:
+    """Of either sign, unless the file asks for one of them."""
+    names = {(1, 1): "isinf", (0, 1): "isposinf", (1, 0): "isneginf"}
+    name = names.get((call.get("detect_negative", 1), call.get("detect_positive", 1)))
+    if name is None:
+        raise call.gap("it looks for infinities of neither sign")
+    call.result(call.emit(name, call.value(0)))
+
+
+@handles("OneHot")
+def one_hot(call: Call) -> None:
+    """1 and 0 as whole numbers, on the last axis; negative classes, which ONNX counts from the end, are refused by
+    PyTorch."""
+    x, depth, values = call.value(0), call.number(1), call.known(2)
+    if depth is None or values is None or values.tolist() != [0, 1]:
+        raise call.gap("netc's one_hot has a known number of classes, marked by 1 among 0")
+    if call.get("axis", -1) not in (-1, x.type.rank):
+        raise call.gap("netc's one_hot has its classes on the last axis")
+    found = call.emit("one_hot", _as_int64(call, x), num_classes=int(depth))
+    dtype = str(values.dtype)
+    call.result(found if dtype == "int64" else call.emit("cast", found, dtype=dtype))
+
+
+SCATTERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "none": ("scatter", {}),
+    "add": ("scatter_add", {}),
+    "mul": ("scatter_reduce", {"reduce": "prod"}),
+}
+SCATTERS |= {name: ("scatter_reduce", {"reduce": f"a{name}"}) for name in ("max", "min")}
+"""ONNX's reduction → netc's operator and its attributes."""
+
+
+@handles("ScatterElements")
+def scatter_elements(call: Call) -> None:
+    name, more = SCATTERS[call.get("reduction", "none")]
+    index = _as_int64(call, call.value(1))
+    call.result(call.emit(name, call.value(0), index, call.value(2), dim=call.get("axis", 0), **more))
+
+
+def _as_int64(call: Call, x: Value) -> Value:
+    return x if x.type.dtype == "int64" else call.emit("cast", x, dtype="int64")
 
 
 @handles("GatherElements")
