@@ -419,3 +419,29 @@ def test_one_number_that_follows_no_plan_is_a_rule_of_its_own() -> None:
     rules = infer_rules(pairs)
     assert len(rules) == 2
     assert renamed(list(pairs), Selection(rules=tuple(make_rule(*rule) for rule in rules.items()))).new == pairs
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+def test_other_names_and_another_number_of_channels(tmp_path: Path, channels: int) -> None:
+    """`--match` finds the first convolution by what it was before `--adapt-input` makes it of other channels."""
+    stem, head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+    given = {
+        f"{name}.{key}": value
+        for name, one in (("stem", stem), ("top", head))
+        for key, value in one.state_dict().items()
+    }
+    torch.save(given, tmp_path / "w.pt")
+    text = f"netc: 1\nname: n\ninputs: {{image: [N, {channels}, 8, 8]}}\n"
+    text += "net: {conv: conv2d 4 3, pool: [adaptive_avg_pool2d 1, flatten], fc: linear 2}\n"
+    (tmp_path / "n.yaml").write_text(text)
+    spec = ("--for", tmp_path / "n.yaml", "--match")
+    said = refused(tmp_path / "w.pt", "-o", tmp_path / "o.safetensors", *spec)
+    assert "`--adapt-input` with `--match`" in said
+    assert "`--match` finds" not in said
+    convert(tmp_path / "w.pt", "-o", tmp_path / "o.safetensors", *spec, "--adapt-input")
+    got = load_file(tmp_path / "o.safetensors")
+    image = torch.rand(2, 1, 8, 8)
+    as_before = stem(image.expand(-1, 3, -1, -1))
+    adapted = nn.functional.conv2d(image.expand(-1, channels, -1, -1), got["conv.weight"], got["conv.bias"])
+    torch.testing.assert_close(adapted, as_before)
+    torch.testing.assert_close(got["fc.weight"], head.weight)

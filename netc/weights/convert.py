@@ -13,7 +13,7 @@ from netc.ir.model import Network
 from netc.progress import Progress
 from netc.types import FLOATS
 from netc.weights.check import counted, differences, summarised
-from netc.weights.fit import fitted, is_of_colours
+from netc.weights.fit import before_adapting, fitted, is_of_colours
 from netc.weights.initialise import fresh
 from netc.weights.match import MatchedTensors, match
 from netc.weights.plan import provenance, tensors
@@ -62,13 +62,18 @@ def chosen(inputs: Sequence[StoredTensor], selection: Selection) -> Chosen:
     return Chosen({new: held for new, (held,) in taken.items()}, names.remarks)
 
 
-def matched(network: Network, taken: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTensor], MatchedTensors]:
+def matched(
+    network: Network, taken: Mapping[str, StoredTensor], *, adapt_input: bool = False
+) -> tuple[dict[str, StoredTensor], MatchedTensors]:
     """The tensors under the names that the network has for them, by order and shape, and how they were found.
+    adapt_input: the first convolution may have 3 input channels in the files.
 
     What nothing in the network is matched with keeps its name.
     """
     available = [TensorSpec(name, held.dtype, held.shape) for name, held in taken.items()]
-    matching = match(available, tensors(network))
+    wanted = tensors(network)
+    ways = [match(available, each) for each in ((before_adapting(wanted), wanted) if adapt_input else (wanted,))]
+    matching = max(ways, key=lambda way: len(way.pairs))
     return {matching.pairs.get(name, name): held for name, held in taken.items()}, matching
 
 
@@ -100,13 +105,15 @@ def convert_for(
     *,
     partial: bool,
     adapt_input: bool = False,
+    by_form: bool = False,
 ) -> Conversion:
     """The tensors of the network: those that fit from the files, with `partial` the others fresh.
 
     Tensors are reshaped where they hold the same numbers (`fitted`); adapt_input: the first convolution is made for the
-    network's input channels. What training does not learn, a count or a table of whole numbers, may be missing or more
-    than the network has. Raises NetcError with the tensors that are missing, added or of another shape unless
-    `partial`, and in any case those of another type (a type is changed only on request), or that nothing fits.
+    network's input channels; by_form: the names were found by order and shape (`matched`). What training does not
+    learn, a count or a table of whole numbers, may be missing or more than the network has. Raises NetcError with the
+    tensors that are missing, added or of another shape unless `partial`, and in any case those of another type (a type
+    is changed only on request), or that nothing fits.
     """
     expected = tensors(network)
     fit = fitted(expected, taken, adapt_input=adapt_input)
@@ -118,12 +125,12 @@ def convert_for(
     unfit = {d.path for d in diagnostics}
     fits = {spec.name: taken[spec.name] for spec in expected if spec.name not in unfit}
     if diagnostics and not fits and available.keys().isdisjoint(spec.name for spec in expected):
-        raise NetcError((_nothing_fits(expected, taken),))
+        raise NetcError((_nothing_fits(expected, taken, by_form),))
     dtypes = {spec.name: spec.dtype for spec in (*available.values(), *expected)}
     strict = not partial or not fits
     refused = [d for d in diagnostics if d.code == "weights-dtype" or (strict and not _may_differ(d, dtypes))]
     if refused:
-        raise NetcError(_advised(refused, expected, available))
+        raise NetcError(_advised(refused, expected, available, by_form))
     new = tuple(spec.name for spec in expected if spec.name not in fits)
     left = tuple(name for name in taken if name not in fits)
     layout = lay_out_shards(path, expected, provenance(network), shard_size)
@@ -136,8 +143,11 @@ def _may_differ(diagnostic: Diagnostic, dtypes: Mapping[str, str]) -> bool:
     return diagnostic.code in ("weights-missing", "weights-extra") and dtypes[str(diagnostic.path)] not in FLOATS
 
 
+_FORM = "`--match` finds names by order and shape, "
+
+
 def _advised(
-    refused: Sequence[Diagnostic], expected: Sequence[TensorSpec], available: Mapping[str, TensorSpec]
+    refused: Sequence[Diagnostic], expected: Sequence[TensorSpec], available: Mapping[str, TensorSpec], by_form: bool
 ) -> tuple[Diagnostic, ...]:
     """The findings, few of each kind, with what may help against them."""
     shapes = {spec.name: spec.shape for spec in expected}
@@ -149,17 +159,21 @@ def _advised(
                 each, fixes=(Fix("`--adapt-input` makes it of 3 input channels"),)
             )
     if {"weights-missing", "weights-extra"} <= {each.code for each in diagnostics}:
-        advice = Fix("`--match` finds names by order and shape, `--rename` changes them, `--partial` does without")
-        diagnostics[-1] = msgspec.structs.replace(diagnostics[-1], fixes=(*diagnostics[-1].fixes, advice))
+        advice = [Fix(f"{_FORM if not by_form else ''}`--rename` changes names, `--partial` does without")]
+        missing = [shapes[name] for each in refused if (name := str(each.path)) in shapes and name not in available]
+        extra = [spec for name, spec in available.items() if name not in shapes]
+        if any(is_of_colours(spec.shape, shape) for spec in extra for shape in missing):
+            advice.append(Fix("`--adapt-input` with `--match` makes a first convolution of 3 input channels fit"))
+        diagnostics[-1] = msgspec.structs.replace(diagnostics[-1], fixes=(*diagnostics[-1].fixes, *advice))
     return tuple(diagnostics)
 
 
-def _nothing_fits(expected: Sequence[TensorSpec], taken: Mapping[str, StoredTensor]) -> Diagnostic:
+def _nothing_fits(expected: Sequence[TensorSpec], taken: Mapping[str, StoredTensor], by_form: bool) -> Diagnostic:
     theirs, ours = next(iter(taken), "nothing"), expected[0].name if expected else "nothing"
     message = "no tensor of the inputs has a name that the network has"
     begins = f"the inputs have {counted(len(taken))}, beginning with {theirs}"
     note = f"{begins}; the network has {len(expected):,}, beginning with {ours}"
-    fix = Fix("`--match` finds names by order and shape, `--rename` changes them")
+    fix = Fix(f"{_FORM if not by_form else ''}`--rename` changes names")
     return Diagnostic("weights-names", message, None, notes=(note,), fixes=(fix,))
 
 

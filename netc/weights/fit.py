@@ -33,7 +33,7 @@ def fitted(expected: Sequence[TensorSpec], taken: Mapping[str, StoredTensor], *,
     """
     tensors = dict(taken)
     reshaped, adapted = [], None
-    first = next((spec.name for spec in expected if len(spec.shape) > 2), None)
+    first = _first_convolution(expected)
     for spec in expected:
         held = taken.get(spec.name)
         if held is None or held.shape == spec.shape:
@@ -45,6 +45,19 @@ def fitted(expected: Sequence[TensorSpec], taken: Mapping[str, StoredTensor], *,
             tensors[spec.name] = _for_channels(held, spec.shape)
             adapted = spec.name
     return Fitted(tensors, tuple(reshaped), adapted)
+
+
+def before_adapting(expected: Sequence[TensorSpec]) -> list[TensorSpec]:
+    """The tensors of a network as a file has them whose first convolution takes 3 input channels."""
+    first = _first_convolution(expected)
+    return [
+        msgspec.structs.replace(spec, shape=(spec.shape[0], COLOURS, *spec.shape[2:])) if spec.name == first else spec
+        for spec in expected
+    ]
+
+
+def _first_convolution(expected: Sequence[TensorSpec]) -> str | None:
+    return next((spec.name for spec in expected if len(spec.shape) > 2), None)
 
 
 def _is_flat(shape: Sequence[int], expected: Sequence[int]) -> bool:

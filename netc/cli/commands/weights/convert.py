@@ -117,7 +117,9 @@ def command(
         raise click.UsageError("--partial, --match, --adapt-input, -p and --bind belong to --for")
     network = compile_or_fail(spec, args, bind) if spec else None
     taken = _taken(inputs, network, options)
-    taken, how = matched(network, taken) if network and options["by_form"] else (taken, None)
+    taken, how = (
+        matched(network, taken, adapt_input=options["adapt_input"]) if network and options["by_form"] else (taken, None)
+    )
     with file_to_write(target, "leave out --shard-size" if options["shard_size"] else "") as path:
         conversion = _conversion(network, path, taken, options)
         layout = conversion.layout
@@ -149,7 +151,7 @@ def _conversion(
     dtype, size = options["dtype"], options["shard_size"]
     if network is None:
         return convert(target, taken, dtype, size)
-    how = {name: options[name] for name in ("partial", "adapt_input")}
+    how = {name: options[name] for name in ("partial", "adapt_input", "by_form")}
     return convert_for(network, target, taken, dtype, size, **how)
 
 
