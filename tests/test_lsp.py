@@ -251,7 +251,7 @@ def test_renaming(folder: Path) -> None:
 
 
 REFUSED = [
-    ("bo|dy: unit", "again", "there is a statement `again` already"),
+    ("bo|dy: unit", "again", "there is already a statement `again`"),
     ("bo|dy: unit", "forward", "cannot name a statement"),
     ("bo|dy: unit", "a b", "cannot name a statement"),
     ("conv|2d 16", "x", "nothing to rename"),

@@ -267,7 +267,7 @@ def test_the_argument_meant(line: str, space: int, words: tuple[str, ...]) -> No
     [
         ("conv2d 16 3 in_channels=8", "it follows from the input"),
         ("batch_norm2d num_features=8", "it follows from the input"),
-        ("conv2d 16 3 activation=relu", "an activation is an operator of its own"),
+        ("conv2d 16 3 activation=relu", "an activation is a separate operator"),
         ("conv2d 16 3 name=conv1", "the statement's key is its name"),
         ("conv2d 16 3 kernel_initializer=he_normal", "`init`"),
     ],

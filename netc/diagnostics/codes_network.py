@@ -246,7 +246,7 @@ NETWORK_CODES = (
         "redundant-bias",
         "ignore",
         "A bias in front of a batch norm",
-        "A batch norm subtracts the mean, and the bias with it, and has an offset of its own. Off by default.",
+        "A batch norm subtracts the mean, and the bias with it, and has its own offset. Off by default.",
         "lint: {redundant-bias: warn}\nnet: [conv2d 8 3, batch_norm2d]\n",
         "write `bias=false`.",
     ),

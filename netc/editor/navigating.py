@@ -137,7 +137,7 @@ def rename(analysis: Analysis, offset: int, name: str, read: Read = read_source)
         raise RenameRefused(f"`{name}` cannot name {'an' if role[0] in 'aeiou' else 'a'} {role}: {reason}")
     taken = {other.symbol.name for other in analysis.symbols.occurrences if other.symbol.kind == symbol.kind}
     if name in taken and name != symbol.name:
-        raise RenameRefused(f"there is {'an' if role[0] in 'aeiou' else 'a'} {role} `{name}` already")
+        raise RenameRefused(f"there is already {'an' if role[0] in 'aeiou' else 'a'} {role} `{name}`")
     spans = references(analysis, offset, read)
     unique = {(span.source.path, span.start): span for span in spans if span.text == symbol.name}
     return [Edit(span, name) for span in unique.values()]

@@ -139,9 +139,9 @@ def _do(body: Schema) -> Schema:
     loop = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": _EXPRESSION}
     return _object(
         {
-            "do": _said("What is done.", body),
+            "do": _said("What to do.", body),
             "if": _said("A condition over arguments and sizes.", _EXPRESSION),
-            "else": _said('What is done otherwise; `"@in"` passes a tensor on, `none` leaves it out.', body),
+            "else": _said('What to do otherwise; `"@in"` passes a tensor on, `none` leaves it out.', body),
             "for": _said("Loop variables and what they run over: `{i: 1..4}`.", loop),
         },
         required=("do",),

@@ -251,7 +251,7 @@ def _comprehension(expr: Comprehension, context: Context) -> Any:
     rows = items(expr.iterable, context)
     turns = context.turns * max(len(rows), 1)
     if turns > MOST_TURNS:
-        raise ExprError("too-large", f"a comprehension runs over {MOST_TURNS:,} rows at most", expr)
+        raise ExprError("too-large", f"a comprehension may run over at most {MOST_TURNS:,} rows", expr)
     results = []
     for index, row in enumerate(rows):
         values = row if len(expr.names) > 1 else (row,)

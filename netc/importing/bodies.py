@@ -142,7 +142,7 @@ class _Builder:
         if value in self.module.inputs:
             return ("in", self.module.inputs.index(value), "")
         if value.maker is None or value.maker not in self.owners:
-            raise Refused("reads what is not in reach")
+            raise Refused("reads a tensor out of scope")
         cell = self.owners[value.maker]
         return ("at", at[id(cell)], port(cell, value))
 

@@ -82,7 +82,7 @@ class _Arithmetic(_Elementwise):
 class _Scaled(_Arithmetic):
     """Two operands, of which the one that is added or taken away is multiplied by `alpha` first, or several."""
 
-    alpha: Scalar = attr("the factor of what is added or subtracted", default=1)
+    alpha: Scalar = attr("the multiplier for what is added or subtracted", default=1)
 
     def check(self, *x: TensorType) -> Iterator[Problem]:
         if self.alpha != 1 and len(x) > 2:

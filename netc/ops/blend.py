@@ -52,7 +52,7 @@ class _WithProduct(_Elementwise):
 
     family: ClassVar[Family] = Family.MERGE
     arity: ClassVar[tuple[int, int | None]] = (3, 3)
-    value: Scalar = attr("the factor of what is added", default=1)
+    value: Scalar = attr("the multiplier for what is added", default=1)
 
     def torch(self, *x: TensorType) -> TorchForm:
         args = non_default(self, "value")

@@ -188,10 +188,10 @@ _OTHERWISE = {
     "loss": "a loss is not part of a network: return the logits and train with it; `nn.CrossEntropyLoss` applies the "
     "softmax itself",
     "block": "it is a block of another library, not an operator: write it under `blocks`",
-    "activation": "write the activation as an operator of its own: `[conv2d 64 3, relu]`",
+    "activation": "write the activation as a separate operator: `[conv2d 64 3, relu]`",
     "list": "write the members as a list: `[conv2d 64 3, relu]`",
     "code": "a spec holds no code: compute with operators, or write a plugin that has this one",
-    "tensor": "a learned tensor is a statement of its own: `token: parameter (1 1 768)`, added by `add` or `concat`",
+    "tensor": "a learned tensor is a separate statement: `token: parameter (1 1 768)`, added by `add` or `concat`",
     "wrapper": "leave it out: `linear` works along the last axis, whatever axes come before",
     "mean of several": "add them and divide: `[add @a @b, mul 0.5]`",
     "axes": "write it as `unflatten`, `permute` and `flatten`, or as an `einsum`",
@@ -200,7 +200,7 @@ _OTHERWISE = {
     "noise": "random numbers are a statement of their own: `noise: randn like=@x`, added by `add`",
     "nothing": "leave it out: a tensor can be read as often as needed",
     "sizes": "sizes are part of expressions: `x.C`, `image.H`, `tokens.shape[1]`",
-    "scale": "a learned scale is a statement of its own: `gamma: parameter (64 1 1)`, multiplied by `mul`",
+    "scale": "a learned scale is a separate statement: `gamma: parameter (64 1 1)`, multiplied by `mul`",
     "fork": "give the statement a name and read it as often as needed: `@stem`",
     "output": "outputs are declared under `outputs`: `outputs: {logits: fc}`",
     "metric": "a metric is not part of a network: compute it from the outputs",
@@ -268,8 +268,8 @@ _FOLLOWS = frozenset(
     "inchannels inplanes infeatures numfeatures inputsize inputdim inputshape numchannels cin inputchannels".split()  # noqa: SIM905
 )
 _NOT_HERE = {
-    "activation": "an activation is an operator of its own: `[conv2d 64 3, relu]`",
-    "act": "an activation is an operator of its own: `[conv2d 64 3, relu]`",
+    "activation": "an activation is a separate operator: `[conv2d 64 3, relu]`",
+    "act": "an activation is a separate operator: `[conv2d 64 3, relu]`",
     "name": "the statement's key is its name: `conv1: conv2d 64 3`",
     "inplace": "leave it out: the generated code writes in place where that is safe",
     "unbiased": "write `correction=0` for `unbiased=False`, and leave `unbiased=True` out",
