@@ -118,6 +118,19 @@ def test_calls(call: Callable[[Tensor], Tensor]) -> None:
     torch.testing.assert_close(ours(x), net(x), rtol=1e-6, atol=1e-6)
 
 
+class Several(nn.Module):
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        return first + torch.stack(others).sum(0)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_any_number_of_inputs(count: int) -> None:
+    net, inputs = Several(), tuple(torch.randn(2, 3) for _ in range(count))
+    made = netc.import_torch(net, inputs)
+    assert [*made.network.inputs] == ["first", *(f"others_{at}" for at in range(count - 1))]
+    torch.testing.assert_close(made.network.module().eval()(*inputs), net(*inputs))
+
+
 class Halved(nn.Module):
     """Of a short film nothing is left behind its first image, so the export settles on films that are as short."""
 

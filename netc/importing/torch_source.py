@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from inspect import Parameter, signature
 from math import inf, prod
 from pathlib import Path
 from typing import Any
@@ -184,8 +185,9 @@ def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
         for example, open_axes in examples:
             fresh = tuple(map(_copied, example))  # the export leaves its marks on the examples, failed ones too
             try:
+                shapes = _by_parameter(module, _shapes(fresh, open_axes))
                 with lib.no_grad():
-                    return lib.export.export(module, fresh, dynamic_shapes=_shapes(fresh, open_axes), strict=False)
+                    return lib.export.export(module, fresh, dynamic_shapes=shapes, strict=False)
             except FAILURES as error:
                 problem = problem or error
     finally:
@@ -218,6 +220,14 @@ def _results(result: Any) -> list[Any]:
 
 def _copied(example: Any) -> Any:
     return example.detach().clone() if hasattr(example, "detach") else example
+
+
+def _by_parameter(module: Any, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One for each parameter of `forward`, as the export wants them: `*inputs` is one parameter."""
+    kinds = [parameter.kind for parameter in signature(module.forward).parameters.values()]
+    many = Parameter.VAR_POSITIONAL
+    first = kinds.index(many) if many in kinds else len(shapes)
+    return (*shapes[:first], shapes[first:]) if first < len(shapes) else shapes
 
 
 def _shapes(inputs: tuple[Any, ...], open_axes: Callable[[int], Sequence[int]]) -> Any:

@@ -75,7 +75,7 @@ def cat(call: TorchCall) -> None:
     found = call.values("tensors")
     dim = call.get("dim", 0)
     if call.name == "stack":
-        call.result(call.emit("stack", *found, dim=dim))
+        call.result(call.emit("stack" if len(found) > 1 else "unsqueeze", *found, dim=dim))
         return
     dim %= found[0].type.rank
     call.result(found[0] if len(found) == 1 else call.emit("concat", *found, dim=dim))
