@@ -94,3 +94,15 @@ def test_functions_of_elements(case: str, tmp_path: Path) -> None:
     weights = {name: torch.from_numpy(imported.tensor(name).copy()) for name in imported.tensors}
     found = imported.network.module(weights).eval()(*map(torch.from_numpy, arrays))
     torch.testing.assert_close(found, torch.from_numpy(expected), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "line", ["ne 0 @tokens", "ne @tokens @others", "any 1 @truths", "all (0 1) keepdim=true @truths"]
+)
+def test_what_onnx_writes_in_two_steps_is_one(line: str, tmp_path: Path) -> None:
+    inputs = "tokens: {shape: [N, 4], dtype: int64}, others: {shape: [N, 1], dtype: int64}"
+    inputs = inputs if "tokens" in line else "truths: {shape: [N, 4], dtype: bool}"
+    inputs = inputs if "others" in line or "truths" in line else inputs.partition(", others")[0]
+    written = netc.load(f"netc: 1\nname: steps\ninputs: {{{inputs}}}\nnet: {{found: {line}}}\n")
+    written.write_onnx(tmp_path / "steps.onnx")
+    assert line.partition(" @")[0] in netc.import_onnx(tmp_path / "steps.onnx").text

@@ -56,6 +56,16 @@ def quantified(m: Matcher, node: Node) -> bool:
     return m.become(node, name, numbers.inputs, [extreme, numbers], dim=op.dim, keepdim=op.keepdim)
 
 
+@rule("logical_not")
+def unequal(m: Matcher, node: Node) -> bool:
+    """ONNX compares for equality alone."""
+    equal = m.made_by(node.inputs[0], "eq")
+    if equal is None:
+        return False
+    op: Any = equal.op
+    return m.become(node, "ne", equal.inputs, [equal], other=op.other)
+
+
 @rule("chunk", "split")
 def unbound(m: Matcher, node: Node) -> bool:
     """Parts of one slice each, of which the axis then goes."""
