@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import takewhile
 from keyword import iskeyword
 
 from netc.expr.lexer import SyntaxProblem
@@ -53,14 +54,44 @@ MAX_RANK = 8
 _INPUT_KEYS = ("shape", "dtype")
 _CHECK_KEYS = ("that", "message")
 _OUTPUT_KEYS = ("from", "when", "if", "for")
+_LINE = re.compile(r"[a-z][a-z0-9_]*( |$)")
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")
+_INPUTS_HELP = "name each input: `inputs: {image: [N, 3, 32*h, 32*w]}`"
 _SHAPE_HELP = "write one size per axis: `[N, 3, 32*h, 32*w]`"
+
+
+def stray_statement(node: Mapping) -> Scalar | None:
+    """The name of the first statement among the blocks or inputs of a file that has no `net`."""
+    if node.get("net") is not None or _is_misspelt(node, "net"):
+        return None
+    for section, is_statement in (("inputs", _is_line), ("blocks", _is_statement)):
+        value = node.get(section)
+        for key, one in value.entries if isinstance(value, Mapping) else ():
+            if is_statement(one):
+                return key
+    return None
+
+
+def _is_misspelt(node: Mapping, key: str) -> bool:
+    """Whether an unknown key of a file is this one, misspelt."""
+    return any(meant(other.text, FILE_KEYS) == key for other, _ in node.entries if other.text not in FILE_KEYS)
+
+
+def _is_line(node: Node) -> bool:
+    return isinstance(node, Scalar) and _LINE.match(node.text) is not None
+
+
+def _is_statement(node: Node) -> bool:
+    turns = isinstance(node, Mapping) and node.get("net") is None and node.get("do") is not None
+    return turns or isinstance(node, Sequence) or _is_line(node)
 
 
 class DefinitionReader:
     def __init__(self, report: SourceFindings, parts: Parts | None = None) -> None:
         self.report, self.parts = report, parts
         self.statements = StatementReader(report)
+        self.stray: Scalar | None = None
+        """The name of the first statement that stands among the blocks or inputs of a file without `net`."""
 
     def fill(self, definition: Definition, node: Mapping, *, is_file: bool) -> None:
         """Reads the keys that blocks and files share into `definition`."""
@@ -81,6 +112,8 @@ class DefinitionReader:
 
     def blocks(self, node: Node, file: SpecFile) -> Iterator[Definition]:
         for key, value in entries_of(self.report, node, "`blocks`"):
+            if key is self.stray:
+                return
             read = partial(self.block, key, value)
             block = read() if self.parts is None else self.parts.block(value, self.report, read)
             if block is not None:
@@ -104,9 +137,18 @@ class DefinitionReader:
     def net(self, node: Mapping, definition: Definition) -> Statement | None:
         value = node.get("net")
         if value is None:
-            self.missing(node, definition, "net", "write what it computes under `net:`")
+            if self.stray is not None and isinstance(definition, SpecFile):
+                self.without_net(self.stray)
+            else:
+                self.missing(node, definition, "net", "write what it computes under `net:`")
             return None
         return self.statements.statement(value, "`net`", body=True)
+
+    def without_net(self, first: Scalar) -> None:
+        """Report that statements stand where `net:` is left out."""
+        self.report.at(
+            "missing-key", "`net` is missing", first, f"`{first.text}` is a statement: write `net:` above it"
+        )
 
     def class_name(self, node: Node | None) -> str:
         """What the class of the PyTorch module is called; "" for the definition's name in PascalCase."""
@@ -120,7 +162,7 @@ class DefinitionReader:
 
     def missing(self, node: Mapping, definition: Definition, key: str, help: str) -> None:
         """Report a key that must be there, unless another is that key misspelt."""
-        if any(meant(other.text, FILE_KEYS) == key for other, _ in node.entries if other.text not in FILE_KEYS):
+        if _is_misspelt(node, key):
             return
         span = definition.span
         self.report.error("missing-key", f"`{key}` is missing", span.start, span.end, help=help)
@@ -170,8 +212,9 @@ class DefinitionReader:
         if node is None:
             return None
         if is_file:
-            entries = entries_of(self.report, node, "the `inputs` of a file")
-            return tuple(self.file_input(key, value) for key, value in entries)
+            entries = entries_of(self.report, node, "the `inputs` of a file", _INPUTS_HELP)
+            own = takewhile(lambda entry: entry[0] is not self.stray, entries)
+            return tuple([self.file_input(key, value) for key, value in own])
         if isinstance(node, Mapping):
             wrong_kind(self.report, node, "the `inputs` of a block", "a list of names", "a block takes any shape")
             return ()

@@ -10,7 +10,7 @@ from netc.diagnostics.codes import LINTS
 from netc.diagnostics.model import Diagnostic, Source
 from netc.lazy import LazyModule
 from netc.syntax.ast import Defaults, Import, InitRule, Line, SpecFile, Text, Training, Variant
-from netc.syntax.definitions import FILE_KEYS, DefinitionReader
+from netc.syntax.definitions import FILE_KEYS, DefinitionReader, stray_statement
 from netc.syntax.findings import SourceFindings
 from netc.syntax.ignores import find_ignores
 from netc.syntax.incremental import Parts
@@ -75,6 +75,7 @@ class _FileReader:
         self.written = root
         self.root = root if parts is None else parts.apart(root)
         self.definitions = DefinitionReader(report, parts)
+        self.definitions.stray = stray_statement(self.root)
 
     def read(self) -> SpecFile:
         self.check_root()
