@@ -311,7 +311,7 @@ def test_a_served_network_is_one_like_any_other(serving: Serving) -> None:
         (SMALL, Serving(normalise=Normalisation((1.0, 2.0), (1.0,))), "2 means do not fit images of 3 channels"),
         (SMALL.replace("scores: fc", "scores: fc, features: again"), Serving(topk=1), "network of one output"),
         ("netc: 1\nname: flat\ninputs: {vector: [N, 3]}\nnet: [linear 2]\n", Serving(layout="nhwc"), "has no image"),
-        (SMALL, Serving(topk=8), "there are no 8 elements along axis 1"),
+        (SMALL, Serving(topk=8), "of size 7 has fewer than 8 elements"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_a_network_is_refused(text: str, serving: Serving, reason: str, tmp_path: Path) -> None:
