@@ -133,6 +133,10 @@ class _Lints:
 
     def _double_softmax(self, node: FlatNode) -> None:
         op = node.node.op
+        if _is_logits(node):
+            message = f"`logits` is the result of {op.name}, and `nn.CrossEntropyLoss` would apply another"
+            self._add("double-softmax", message, node, helps=("leave it out, or call it `probabilities`",))
+            return
         for before in self._way(node.inputs[0]):
             if before.node.op.is_softmax and before.node.op.mixes(before.inputs[0].type) == op.mixes(
                 node.inputs[0].type
@@ -150,7 +154,7 @@ class _Lints:
             if not behind or output.name not in spans:
                 continue
             op = behind[0].node.op
-            if op.is_softmax and "double-softmax" in self.wanted:
+            if op.is_softmax and "double-softmax" in self.wanted and not _is_logits(behind[0]):
                 message = f"output `logits` is the result of {op.name}, and `nn.CrossEntropyLoss` would apply another"
                 span = spans[output.name]
                 self.report.warning("double-softmax", message, span).help(
@@ -182,6 +186,11 @@ class _Lints:
 
 def _owns(node: FlatNode, name: str) -> bool:
     return any(param.name == name for param in node.params)
+
+
+def _is_logits(node: FlatNode) -> bool:
+    """Whether the statement is called logits."""
+    return node.path.rpartition(".")[2] == "logits"
 
 
 def _passes(op: Op) -> bool:
