@@ -18,6 +18,7 @@ from netc.importing.looking import Probe, ProbedValue, taken
 from netc.importing.proof import NoSizes, Run, shaken
 from netc.importing.readers import torch_functions, torch_layers, torch_made, torch_shapes  # noqa: F401 - they register what reads calls
 from netc.importing.readers.torch import TorchReader, input_types, settled
+from netc.importing.readers.torch_whole import kept_whole
 from netc.importing.run import Imported, Wishes, finish
 from netc.importing.spaces import least_exact
 from netc.ir.model import Network
@@ -132,30 +133,37 @@ def import_torch_module(module: Any, example: Any, wishes: Wishes, name: str = "
     told = name or name_from_stem(type(module).__name__)
     try:
         return _imported(module, inputs, wishes, told, note)
+    except Gap as gap:
+        if wishes.sizes == "fixed":
+            raise gap.error(told) from gap
+        note(f"the sizes of the example are kept: {gap.why}")
+        first: Gap | None = gap
     except NoSizes:
         if wishes.sizes == "fixed":
             raise
         note("the module accepts only the sizes of the example")
+        first = None
+    try:
         return _imported(module, inputs, msgspec.structs.replace(wishes, sizes="fixed"), told, note)
+    except Gap as gap:
+        raise (first or gap).error(told) from gap
 
 
 def _imported(module: Any, inputs: tuple[Any, ...], wishes: Wishes, told: str, note: Note) -> Imported:
-    try:
-        if isinstance(module, torch().export.ExportedProgram):
-            program, modules = module, {}
-        else:
-            note("exporting")
-            program, modules = exported(module, inputs, wishes.sizes), dict(module.named_modules())
-        graph = _read(program, told, wishes.sizes, modules)
-        types = {
-            value.source: TensorType(_open(node), value.type.dtype)
-            for value, node in zip(graph.inputs, _inputs(program), strict=True)
-        }
-        source = TorchSource(program, types)
-        names = {key: prod(tensor.shape) for key, tensor in program.state_dict.items()}
-        return finish(graph, source, names, told, wishes, note)
-    except Gap as gap:
-        raise gap.error(told) from gap
+    """Raises Gap and NoSizes."""
+    if isinstance(module, torch().export.ExportedProgram):
+        program, modules = module, {}
+    else:
+        note("exporting")
+        program, modules = exported(module, inputs, wishes.sizes), dict(module.named_modules())
+    graph = _read(program, told, wishes.sizes, modules)
+    types = {
+        value.source: TensorType(_open(node), value.type.dtype)
+        for value, node in zip(graph.inputs, _inputs(program), strict=True)
+    }
+    source = TorchSource(program, types)
+    names = {key: prod(tensor.shape) for key, tensor in program.state_dict.items()}
+    return finish(graph, source, names, told, wishes, note)
 
 
 def _read(program: Any, name: str, sizes: str, modules: Mapping[str, Any]) -> Graph:
@@ -186,7 +194,7 @@ def exported(module: Any, inputs: tuple[Any, ...], sizes: str) -> Any:
             fresh = tuple(map(_copied, example))  # the export leaves its marks on the examples, failed ones too
             try:
                 shapes = _by_parameter(module, _shapes(fresh, open_axes))
-                with lib.no_grad():
+                with lib.no_grad(), kept_whole(module):
                     return lib.export.export(module, fresh, dynamic_shapes=shapes, strict=False)
             except FAILURES as error:
                 problem = problem or error

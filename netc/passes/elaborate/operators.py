@@ -84,7 +84,8 @@ class NodeMaker(Application):
     def _bind(self) -> Bound:
         """The line's own arguments, then the file's `defaults` for what it left open."""
         cls, names = self.cls, self.cls.arguments
-        if cls.alone and sum(scoped.argument.name is None for scoped in self.target.given) == 1:
+        told = [scoped.argument.name for scoped in self.target.given]
+        if cls.alone and told.count(None) == 1 and cls.alone not in told:
             names = tuple(dict.fromkeys((cls.alone, *names)))
         bound = bind(self.target.given, names, cls.name)
         if bound.complaints:
