@@ -269,6 +269,16 @@ def test_masks_of_a_spec_reach_their_places() -> None:
     assert not found.shares[1, :, :, 3:].any()
 
 
+@pytest.mark.parametrize("mask", ["attn_mask", "key_padding_mask"])
+def test_no_mask_is_none(mask: str) -> None:
+    """As its default is written."""
+    line = "netc: 1\nname: net\ninputs: {sequence: [N, L, 8]}\nnet: multihead_attention 2 batch_first=true"
+    given, plain = netc.load(f"{line} {mask}=none\n"), netc.load(f"{line}\n")
+    assert [*map(str, given.outputs.values())] == [*map(str, plain.outputs.values())]
+    x = torch.randn(2, 3, 8)
+    torch.testing.assert_close(given.module().eval()(x), plain.module().eval()(x))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -114,7 +114,10 @@ class NodeMaker(Application):
         self.ok = False
 
     def _reference(self, name: str, scoped: ScopedArgument) -> None:
-        """The tensor behind `of=@pool1` or `like=@c3`."""
+        """The tensor behind `of=@pool1` or `like=@c3`; `attn_mask=none` says that there is none."""
+        value = scoped.argument.value
+        if isinstance(value, Literal) and value.value is None:
+            return
         if not isinstance(scoped.argument.value, TensorRef):
             message = f"`{name}` takes a tensor, written with @"
             clue = Clue((*habits.tensor_meant(self, scoped), *habits.in_parentheses(self)))
