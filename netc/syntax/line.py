@@ -182,14 +182,15 @@ class LineReader:
             raise piece.problem("bad-line", "`=` cannot follow an operator", "a statement is `name: conv2d 64 3`")
 
     def check_list(self, named: LineText, following: Sequence[LineText]) -> int:
-        """Refuse `padding=1 1`, which is meant for `padding=(1 1)`; how many of the pieces after it belong to it."""
+        """Refuse `padding=1 1`, which is meant for `padding=(1 1)`; how many of the pieces after it belong to it. Other
+        numbers may be those that the operator still lacks: `conv2d 8 stride=2 3`."""
         match = _NAMED.match(named.text)
         value = named.text.partition("=")[2]
         if match is None or not _SMALL.fullmatch(value):
             return 0
         rest = [piece.text for piece in takewhile(lambda piece: _SMALL.fullmatch(piece.text), following)]
-        counted = len(self.arguments) > len(self.names)
-        if rest and (counted or {*rest} == {value}):
+        complete = len(self.arguments) - len(self.names) + len(rest) > 2
+        if rest and (complete or {*rest} == {value}):
             meant = f"{match.group(1)}=({' '.join([value, *rest])})"
             message, end = f"`{rest[0]}` {LATE}", following[len(rest) - 1].end
             remedy = f"write the list in parentheses: `{meant}`"
