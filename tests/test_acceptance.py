@@ -30,8 +30,8 @@ def netc(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]
 
 def test_an_empty_name_is_no_file() -> None:
     done = netc("torch", MLP, "-o", "")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "error[output-file]" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the name is empty" in done.stderr
 
 
 def test_a_file_that_outgrows_the_disk_is_named(tmp_path: Path) -> None:

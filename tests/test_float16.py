@@ -116,6 +116,8 @@ FURTHER: dict[str, tuple[Op, tuple[Tensor, ...]]] = {
     **{name: (make(name, dim=2), (MAP,)) for name in ("cumprod", "cummax", "cummin", "logcumsumexp")},
     "squareplus": (make("squareplus"), (MAP,)),
     "where": (make("where"), (MAP > 0, MAP, MAP)),
+    **{name: (make(name, dim=1), (MAP.relu(),)) for name in ("any", "all")},
+    "cross": (make("cross", dim=1), (MAP[:, :3], MAP[:, 1:])),
     "masked_fill": (make("masked_fill", value=0.5), (MAP, MAP > 0)),
     "fractional_max_pool2d": (make("fractional_max_pool2d", kernel_size=2, output_size=(5, 3)), (MAP,)),
     "affine_grid": (make("affine_grid", size=(5, 7)), (torch.randn(2, 2, 3),)),

@@ -443,7 +443,7 @@ def test_whole_numbers_in_a_row_are_made_where_the_inputs_are() -> None:
         net: {column: arange 0 length, row: places length, both: [mul @column @row, cast float32], y: add @words @both}
         outputs: {y: y}
     """)
-    assert "torch.arange(0, self.length, device=words.device)" in text
+    assert "torch.arange(self.length, device=words.device)" in text
     assert text.count("constant_device()") == 2
 
 

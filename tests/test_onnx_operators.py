@@ -262,6 +262,7 @@ ELSEWHERE = {
     *("anchors", "decode_boxes", "encode_boxes", "clip_boxes", "box_convert", "floor_divide", "remainder"),
     *("where", "masked_fill", "tan", "asin", "acos", "acosh", "atanh", "log2", "log10", "log1p", "logit", "xlogy"),
     *("scatter", "scatter_add", "scatter_reduce", "one_hot", "embedding_bag", "randn", "rand"),
+    *("any", "all", "cross"),
     "fractional_max_pool2d",
     *("fmod", "addcdiv", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
     *("rnn_cell", "lstm_cell", "gru_cell", "rnn", "lstm", "gru", "multihead_attention", "scaled_dot_product_attention"),
@@ -270,7 +271,8 @@ ELSEWHERE = {
 indices, random numbers and functions that take some numbers only: tests/test_ops_rearrange.py, test_ops_lookup.py,
 test_ops_scatter.py, test_ops_activation.py and test_ops_functions.py; what has no class in torch, takes maps or boxes:
 tests/test_ops_local.py, test_ops_fractional.py, test_ops_deform.py, test_ops_sample.py, test_ops_roi.py,
-test_ops_nms.py and test_ops_boxes.py; integers: tests/test_ops_quotient.py; masks: tests/test_ops_masks.py; sequences:
+test_ops_nms.py and test_ops_boxes.py; integers: tests/test_ops_quotient.py; masks: tests/test_ops_masks.py and
+test_ops_quantifier.py; sequences:
 tests/test_ops_recurrent.py, test_ops_cells.py and test_ops_attention.py."""
 
 

@@ -73,6 +73,6 @@ def test_pages_ask_nothing_of_other_servers(address: str, tmp_path: Path) -> Non
 
 def test_arguments_are_listed_in_the_page_about_python(site: Path) -> None:
     text = "Do it.\n\nspec: a path.\nargs, bind: what\nis given. Raises NetcError.\n\nNothing: more."
-    expected = "Do it.\n\n\n- `spec`: a path.\n\n- `args, bind`: what\nis given.\n\nRaises NetcError.\n\nNothing: more."
+    expected = "Do it.\n\n\n- `spec`: a path.\n- `args, bind`: what\nis given.\n\nRaises NetcError.\n\nNothing: more."
     assert listed(text, ["spec", "args", "bind"]) == expected
     assert "<li><code>variant</code>: one of the file's" in (site / "api.html").read_text("utf-8")

@@ -200,7 +200,7 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     (says("needs `sizes` or", of="expand"), "PyTorch takes an empty list of sizes for a scalar; netc has them named"),
     (says("needs `length` or", of="narrow"), "a length that is not given is netc's own: that of `like`"),
     (
-        says("needs one of `size`", "needs one of output_size", "follows from `like`"),
+        says("needs exactly one of", "follows from `like`"),
         "where a size comes from is netc's own: from one place",
     ),
     (

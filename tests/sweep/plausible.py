@@ -417,6 +417,16 @@ def signed(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def some_key(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
+    """Masks that leave each query a key: where they leave none, PyTorch gives NaN or zeros, as it asks for weights or
+    does not."""
+    tensors = [example(t, seed + i) for i, t in enumerate(types)]
+    for tensor in tensors:
+        if tensor.dtype == torch.bool:
+            tensor[..., 0] = False
+    return tensors
+
+
 def off_the_root(op: Any, types: Sequence[TensorType], seed: int) -> list[torch.Tensor]:
     """Numbers for which rounding does not decide whether x² + b is above zero."""
     x = example(types[0], seed)
@@ -503,6 +513,7 @@ DATA: dict[str, Callable[[Any, Sequence[TensorType], int], list[torch.Tensor]]] 
     **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce"), put_down),
     "one_hot": classes,
     "squareplus": off_the_root,
+    "multihead_attention": some_key,
     **dict.fromkeys(("rnn", "lstm", "gru"), counted),
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "logical_not"), alike),
     **dict.fromkeys(("any", "all"), mostly),

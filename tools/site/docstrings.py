@@ -8,7 +8,7 @@ from typing import Any
 
 import griffe
 
-_AFTER = re.compile(r"(?<=[.:]) (?=Raises )")
+_AFTER = re.compile(r"(?<=[.:])\s(?=Raises )")
 
 
 class Arguments(griffe.Extension):
@@ -28,6 +28,6 @@ def listed(text: str, names: Iterable[str]) -> str:
     known = "|".join(re.escape(name) for name in names)
     if not known:
         return text
-    told = re.compile(rf"(?:^|(?<=\. )|(?<=\.\n))((?:{known})(?:, (?:{known}))*): ", re.MULTILINE)
+    told = re.compile(rf"(?:^\s*|(?<=\.)\s)((?:{known})(?:, (?:{known}))*):\s")
     parts = [told.sub(r"\n- `\1`: ", part) for part in text.split("\n\n")]
     return "\n\n".join(_AFTER.sub("\n\n", part) if part.startswith("\n- ") else part for part in parts)
