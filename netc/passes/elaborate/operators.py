@@ -238,7 +238,8 @@ class NodeMaker(Application):
         return False
 
     def _report_value(self, declared: Attr, scoped: ScopedArgument, value: Any, message: str) -> None:
-        fixes = (*habits.one_less(self), *habits.in_parentheses(self))
+        numbers = all(isinstance(one.value, Literal) for one in self.line.arguments if one.name is None)
+        fixes = (*habits.one_less(self), *(habits.in_parentheses(self) if numbers else ()))
         clue = Clue((*fixes, *habits.values_meant(self, declared, scoped, value)))
         at = Span(scoped.argument.span.source, scoped.argument.value.start, scoped.argument.value.end)
         error = self.report.error("bad-argument", message, at).note(f"`{declared.name}`: {declared.doc}").clue(clue)
