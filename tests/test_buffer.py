@@ -10,12 +10,14 @@ import onnxruntime
 import pytest
 import torch
 from alike import alike
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from spectext import made, refused, spec
 from torch import nn
 
 import netc
 from netc.backends.onnx import write_onnx
+from netc.cli.main import cli
 from netc.run.module import import_network
 
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "int8", "uint8", "bool")
@@ -83,3 +85,42 @@ def test_one_number_has_no_axes(kind: str, tmp_path: Path) -> None:
     network = netc.load(spec(f"scale: {kind} ()\ne: exp @scale\nout: mul @image @e", image="[N, 3]"))
     alike(network, Net(), tmp_path, torch.randn(2, 3))
     assert network.module().state_dict()["scale"].shape == ()
+
+
+WHOLE = """
+netc: 1
+name: whole
+inputs: {ids: {shape: [N, 8], dtype: int64}, image: [N, 8]}
+net:
+  a: buffer 8 dtype=int64
+  b: buffer 8 dtype=int32
+  c: add @ids @a
+  d: mul @a @a
+  e: sub @d @a
+  f: index_select 1 @image @a
+  g: concat dim=0 @a @e
+  h: cast float32 @b
+  out: add @f @h
+  last: add @c @e
+outputs: {out: out, last: last, g: g}
+"""
+
+
+@pytest.mark.parametrize("opset", [17, 21, 23])
+def test_vectors_of_whole_numbers_are_verified_beside_their_weights(opset: int, tmp_path: Path) -> None:
+    """onnx's shape inference follows them as if they were sizes, and fails on those that lie in another file."""
+    (tmp_path / "whole.yaml").write_text(WHOLE, encoding="utf-8")
+    weights = {"a": torch.arange(8).flip(0), "b": torch.arange(8, dtype=torch.int32)}
+    save_file(weights, tmp_path / "w.safetensors")
+    spec_, given = str(tmp_path / "whole.yaml"), str(tmp_path / "w.safetensors")
+    done = CliRunner().invoke(cli, ["verify", spec_, "--weights", given])
+    assert done.exit_code == 0, done.output
+    written = ["onnx", spec_, "--weights", given, "--opset", str(opset), "-o", str(tmp_path / "m.onnx")]
+    assert CliRunner().invoke(cli, written).exit_code == 0
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    ids, image = torch.randint(0, 9, (2, 8)), torch.randn(2, 8)
+    found = session.run(None, {"ids": ids.numpy(), "image": image.numpy()})
+    a, b = weights.values()
+    np.testing.assert_allclose(found[0], (image[:, a] + b).numpy(), rtol=1e-6)
+    assert (found[1] == (ids + a + a * a - a).numpy()).all()
+    assert (found[2] == torch.cat([a, a * a - a]).numpy()).all()

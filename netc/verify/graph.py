@@ -29,6 +29,7 @@ def check_file(path: Path) -> CheckResult:
 def check_shapes(path: Path, binding: Mapping[str, int]) -> CheckResult:
     """Does onnx's shape inference, given input sizes in numbers and nothing else, find what the file declares?"""
     model = onnx().load(str(path), load_external_data=False)
+    _load_whole_numbers(model, path.parent)
     declared = _shapes([*model.graph.value_info, *model.graph.output], binding)
     inferred = _inferred(model, binding)
     wrong = list(_differences(declared, inferred))
@@ -36,6 +37,22 @@ def check_shapes(path: Path, binding: Mapping[str, int]) -> CheckResult:
     open_ones = f", though some sizes of {left} are left open" if left else ""
     right = f"onnx infers the declared shapes of all {len(declared)} values{open_ones}"
     return CheckResult("shapes", not wrong, "; ".join(wrong[:4]) or right)
+
+
+def _load_whole_numbers(model: Any, folder: Path) -> None:
+    """Reads the vectors of whole numbers among the weights: shape inference follows them as if they were sizes, and
+    fails on those that lie in another file."""
+    library = onnx()
+    whole = (library.TensorProto.INT32, library.TensorProto.INT64)
+    for tensor in model.graph.initializer:
+        if (
+            tensor.data_type in whole
+            and library.external_data_helper.uses_external_data(tensor)
+            and len(tensor.dims) < 2
+        ):
+            library.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            tensor.data_location = library.TensorProto.DEFAULT
+            del tensor.external_data[:]
 
 
 def _inferred(model: Any, binding: Mapping[str, int]) -> Shapes:
