@@ -40,17 +40,15 @@ def check_shapes(path: Path, binding: Mapping[str, int]) -> CheckResult:
 
 
 def _load_whole_numbers(model: Any, folder: Path) -> None:
-    """Reads the vectors of whole numbers among the weights: shape inference follows them as if they were sizes, and
-    fails on those that lie in another file."""
-    library = onnx()
+    """Reads the vectors of whole numbers among the weights, where these are there: shape inference follows them as if
+    they were sizes, and fails on those that lie in another file."""
+    library, beside = onnx(), onnx().external_data_helper
     whole = (library.TensorProto.INT32, library.TensorProto.INT64)
     for tensor in model.graph.initializer:
-        if (
-            tensor.data_type in whole
-            and library.external_data_helper.uses_external_data(tensor)
-            and len(tensor.dims) < 2
-        ):
-            library.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        if tensor.data_type not in whole or len(tensor.dims) > 1 or not beside.uses_external_data(tensor):
+            continue
+        if (folder / beside.ExternalDataInfo(tensor).location).is_file():
+            beside.load_external_data_for_tensor(tensor, str(folder))
             tensor.data_location = library.TensorProto.DEFAULT
             del tensor.external_data[:]
 
