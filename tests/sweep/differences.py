@@ -180,7 +180,10 @@ DIFFERENCES: list[tuple[Applies, str]] = [
     ),
     (says("`shape` must be", of="constant"), "-1 is a size that PyTorch's `view` finds"),
     (says("begins, then ends"), "how padding is counted is netc's own: one number, one per axis, or begins and ends"),
-    (says("too short to cut off", of="pad"), "PyTorch also cuts off what it has just padded; netc cuts the input"),
+    (
+        says("too short to cut off", "elements to cut off", of="pad"),
+        "PyTorch also cuts off what it has just padded; netc cuts the input",
+    ),
     (says("not smaller than the window"), "a window that sees padding alone has no element; netc refuses it"),
     (says("has no indices if"), "PyTorch's indices would count the elements that netc's code adds before the pool"),
     (says("ceil_mode cannot be used"), "how far windows reach is said once: by ceil_mode or by the padding at the end"),
